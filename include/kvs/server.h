@@ -1,0 +1,81 @@
+/*
+ * libkvs-server: a kvs server inside a program of your own. kvs-server is a thin shell around it;
+ * tests and benchmarks start several in one process.
+ *
+ *     struct kvs_server_config config = {.size = sizeof(config), .address = "127.0.0.1:0"};
+ *     if (kvs_server_new(&config, &server, &error) == KVS_OK)   // listens from here on
+ *         kvs_server_run(server, &error);                       // returns after kvs_server_stop
+ *     kvs_server_free(server);
+ *
+ * A server changes nothing of its process: no signal dispositions, no working directory, no limits.
+ */
+#ifndef KVS_SERVER_H
+#define KVS_SERVER_H
+
+#include <kvs/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kvs_server;
+
+struct kvs_server_config {
+    uint32_t size;
+    uint32_t backlog; /* of the listening socket; 0: 4096 */
+    const char
+        *address;       /* "IP:PORT" or "[IPv6]:PORT"; port 0: any free one; NULL: 127.0.0.1:4000 */
+    const char *engine; /* NULL: the one that made the data, or "log" */
+    const char *pool;   /* NULL: "shared-queue" */
+    uint32_t threads;   /* 0: the number of CPUs that this process may use */
+    uint32_t durability;       /* KVS_DURABILITY_* of engine.h; 0: ALWAYS */
+    uint64_t sync_interval_ms; /* with KVS_DURABILITY_INTERVAL */
+    const char *data_dir;      /* made if missing; NULL: "kvs-data" */
+
+    const char *const *plugin_dirs; /* looked through in order, before the built-in one */
+    uint32_t plugin_dir_count;
+    uint32_t engine_option_count;
+    const char *const *engine_options; /* "NAME=VALUE" each */
+    const char *const *pool_options;
+    uint32_t pool_option_count;
+    uint32_t log_level; /* KVS_LOG_* of plugin.h; 0: KVS_LOG_INFO */
+
+    /* Called with each log line (terminated, no newline), from any thread. NULL: stderr. */
+    void (*log)(void *arg, uint32_t level, const char *message);
+    void *log_arg;
+
+    uint64_t key_max;          /* bytes; 0: 65536, which is also the most */
+    uint64_t value_max;        /* bytes; 0: 67108864, which is also the most */
+    uint64_t drain_timeout_ms; /* how long a stop waits for slow readers; 0: 5000 */
+};
+
+/*
+ * Opens the store, makes the pool and listens: connections queue from here on. KVS_OK, or negative
+ * with err filled and nothing left behind. Everything in config may go when it returns, except what
+ * log_arg points to.
+ */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_new(const struct kvs_server_config *config,
+                                                  struct kvs_server **ret_server,
+                                                  struct kvs_error *err);
+
+/*
+ * Serves until kvs_server_stop, then: stops accepting, answers what was received, syncs and closes
+ * the store. KVS_OK, or the first fault on the way down. Called once, by one thread, which serves
+ * as the reactor where the pool has no idle hook.
+ */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err);
+
+/* Makes kvs_server_run return (also one that has not begun). From any thread or signal handler. */
+KVS_EXPORT void kvs_server_stop(struct kvs_server *server);
+
+/* The port that it listens on. */
+KVS_EXPORT uint16_t kvs_server_port(const struct kvs_server *server);
+
+/* Frees a server that is not running. NULL is fine. */
+KVS_EXPORT void kvs_server_free(struct kvs_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
