@@ -17,8 +17,8 @@ static kvs_status reply_status(const struct command_reply *reply, uint64_t id, k
 {
     struct kvs_bytes body = {NULL, 0};
     if (status < 0)
-        body = bytes_of_text(message != NULL && *message != '\0' ? message
-                                                                  : kvs_status_text(status));
+        body =
+            bytes_of_text(message != NULL && *message != '\0' ? message : kvs_status_text(status));
     return reply->codec->reply(reply->out, id, status, body);
 }
 

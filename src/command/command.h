@@ -36,7 +36,8 @@ struct command {
        could not be written: the connection must then be closed. NULL for a write. */
     kvs_status (*read)(const struct command_context *context, struct kvs_tls *tls,
                        const struct request *request, const struct command_reply *reply);
-    /* A write: turns the request into an operation, whose views are the request's. NULL for a read. */
+    /* A write: turns the request into an operation, whose views are the request's. NULL for a read.
+     */
     void (*prepare)(const struct request *request, struct kvs_op *op);
 };
 

@@ -62,9 +62,8 @@ kvs_status store_submit(struct store *store, struct kvs_tls *tls, struct kvs_bat
 {
     if (store->one_writer)
         (void)pthread_mutex_lock(&store->writer);
-    kvs_status status = store->engine->submit != NULL
-                            ? store->engine->submit(store->db, tls, batch)
-                            : submit_one_by_one(store, tls, batch);
+    kvs_status status = store->engine->submit != NULL ? store->engine->submit(store->db, tls, batch)
+                                                      : submit_one_by_one(store, tls, batch);
     if (store->one_writer)
         (void)pthread_mutex_unlock(&store->writer);
     return status;

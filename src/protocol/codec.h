@@ -18,8 +18,8 @@ struct codec {
                                  struct request *ret_request, uint64_t *ret_size,
                                  struct kvs_error *err);
 
-    /* The answer to request id: a status, with bytes when it is KVS_OK (they are copied; empty where
-       there is nothing to say), with a message for people when it is negative. */
+    /* The answer to request id: a status, with bytes when it is KVS_OK (they are copied; empty
+       where there is nothing to say), with a message for people when it is negative. */
     kvs_status (*reply)(struct buffer *out, uint64_t id, kvs_status status, struct kvs_bytes body);
 };
 

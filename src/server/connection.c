@@ -2,23 +2,22 @@
  * See connection.h. One job at a time runs a connection, and no readiness is lost:
  *
  * I1  Only the owner touches the owner's fields. Ownership moves with `state` (queueing, running,
- *     becoming idle), with `handover` (parking, resuming), or through the pool's queue; each of these
- *     is an acquire/release pair.
- * I2  The poller moves IDLE to QUEUED and RUNNING to RUNNING_AGAIN and nothing else. The job moves
- *     QUEUED to RUNNING before its first read and RUNNING to IDLE after its last; if it finds
- *     RUNNING_AGAIN there it looks at the socket once more. An event that the poller ignores
- *     because of QUEUED is therefore seen by a read that has not happened yet. That needs the store
- *     of RUNNING to be visible before the read looks at the socket: it is a sequentially consistent
- *     exchange, a full barrier.
- * I3  With edge-triggered events a read that returns less than was asked for has emptied the socket,
- *     and whatever comes later makes a new event. The one exception is the peer's end of sending,
- *     which may have come with the event before: then `hangup` is set and we read on to the end.
- * I4  Requests are answered in order: while writes are in the engine nothing else of the connection is
- *     decoded. Their keys and values are views of `input`, which nobody touches meanwhile.
- * I5  After parking (handover from NONE to PARKED) the job no longer owns the connection. The
- *     completion that finds PARKED does; one that comes first leaves DONE, and the job goes on.
- * I6  A connection with more than OUTPUT_HIGH bytes unsent is neither read nor decoded until the peer
- *     takes them, so a slow reader costs one reply more than that at most.
+ *     becoming idle), with `handover` (parking, resuming), or through the pool's queue; each of
+ * these is an acquire/release pair. I2  The poller moves IDLE to QUEUED and RUNNING to
+ * RUNNING_AGAIN and nothing else. The job moves QUEUED to RUNNING before its first read and RUNNING
+ * to IDLE after its last; if it finds RUNNING_AGAIN there it looks at the socket once more. An
+ * event that the poller ignores because of QUEUED is therefore seen by a read that has not happened
+ * yet. That needs the store of RUNNING to be visible before the read looks at the socket: it is a
+ * sequentially consistent exchange, a full barrier. I3  With edge-triggered events a read that
+ * returns less than was asked for has emptied the socket, and whatever comes later makes a new
+ * event. The one exception is the peer's end of sending, which may have come with the event before:
+ * then `hangup` is set and we read on to the end. I4  Requests are answered in order: while writes
+ * are in the engine nothing else of the connection is decoded. Their keys and values are views of
+ * `input`, which nobody touches meanwhile. I5  After parking (handover from NONE to PARKED) the job
+ * no longer owns the connection. The completion that finds PARKED does; one that comes first leaves
+ * DONE, and the job goes on. I6  A connection with more than OUTPUT_HIGH bytes unsent is neither
+ * read nor decoded until the peer takes them, so a slow reader costs one reply more than that at
+ * most.
  */
 #include "server/connection.h"
 
@@ -31,11 +30,16 @@
 #include <sys/socket.h>
 
 #include "base/bytes.h"
+#include "base/cleanup.h"
 
-#define OUTPUT_HIGH ((size_t)262144)  /* bytes */
+#define OUTPUT_HIGH ((size_t)262144)   /* bytes */
 #define TURN_BYTES  ((uint64_t)262144) /* bytes read in one turn before others get theirs */
 
-enum handover { HANDOVER_NONE, HANDOVER_PARKED, HANDOVER_DONE };
+enum handover {
+    HANDOVER_NONE,
+    HANDOVER_PARKED,
+    HANDOVER_DONE
+};
 
 /* What there is to do next. */
 enum step {
@@ -110,7 +114,8 @@ static enum step flush(struct connection *connection, struct worker *worker)
     return STEP_READ;
 }
 
-/* Makes room for what is needed next, at least a whole standard buffer when there is nothing yet. */
+/* Makes room for what is needed next, at least a whole standard buffer when there is nothing yet.
+ */
 static kvs_status make_room(struct connection *connection, struct worker *worker)
 {
     struct buffer *input = &connection->input;
@@ -147,9 +152,8 @@ static enum step receive(struct connection *connection, struct worker *worker, u
     buffer_commit(input, (size_t)received);
     counter_add(&worker->counters.bytes_received, (uint64_t)received);
     *turn += (uint64_t)received;
-    connection->drained =
-        (size_t)received < room &&
-        atomic_load_explicit(&connection->hangup, memory_order_relaxed) == 0;
+    connection->drained = (size_t)received < room &&
+                          atomic_load_explicit(&connection->hangup, memory_order_relaxed) == 0;
     return STEP_READ;
 }
 

@@ -1,7 +1,8 @@
 /*
  * See data_dir.h. The marker is written before the engine makes its first file, so there are never
- * data whose engine is unknown; it is written to a temporary name, synced, renamed, and the folder is
- * synced, so it is whole or not there. The lock is flock(): the kernel drops it when the process dies.
+ * data whose engine is unknown; it is written to a temporary name, synced, renamed, and the folder
+ * is synced, so it is whole or not there. The lock is flock(): the kernel drops it when the process
+ * dies.
  */
 #include "server/data_dir.h"
 
@@ -74,7 +75,8 @@ static kvs_status take_lock(struct data_dir *dir, struct kvs_error *err)
 /* A directory without a marker must be empty: we do not mix our files with somebody else's. */
 static kvs_status check_empty(const struct data_dir *dir, struct kvs_error *err)
 {
-    static const char *const ours[] = {".", "..", LOCK_NAME, MARKER_TEMP, "lost+found"};
+    static const char *const ours[] = {".",         "..",        LOCK_NAME,
+                                       MARKER_NAME, MARKER_TEMP, "lost+found"};
     DIR *list = opendir(dir->path);
     if (list == NULL)
         return io_failed("read", dir->path, errno, err);
@@ -111,13 +113,13 @@ static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
     }
     int format = g_key_file_get_integer(marker, GROUP, "format", NULL);
     if (format > FORMAT)
-        return kvs_error_set(err, KVS_INCOMPATIBLE, 0,
-                             "data directory %s has format %d, this kvs knows formats up to %d; use "
-                             "a newer kvs-server",
-                             dir->path, format, FORMAT);
+        return kvs_error_set(
+            err, KVS_INCOMPATIBLE, 0,
+            "data directory %s has format %d, this kvs knows formats up to %d; use "
+            "a newer kvs-server",
+            dir->path, format, FORMAT);
     g_autofree char *engine = g_key_file_get_string(marker, GROUP, "engine", NULL);
-    if (format < 1 || engine == NULL || engine[0] == '\0' ||
-        strlen(engine) >= sizeof(dir->engine))
+    if (format < 1 || engine == NULL || engine[0] == '\0' || strlen(engine) >= sizeof(dir->engine))
         return kvs_error_set(err, KVS_CORRUPT, 0,
                              "%s names no engine; it should hold the lines [store], format=1 and "
                              "engine=NAME",
@@ -147,6 +149,17 @@ kvs_status data_dir_open(struct data_dir *dir, const char *path, struct kvs_erro
     if (status != KVS_OK)
         data_dir_close(dir);
     return status;
+}
+
+kvs_status data_dir_open_existing(struct data_dir *dir, const char *path, struct kvs_error *err)
+{
+    *dir = (struct data_dir){.lock_fd = -1};
+    g_autofree char *marker = g_build_filename(path, MARKER_NAME, NULL);
+    if (access(marker, F_OK) != 0)
+        return kvs_error_set(err, KVS_MISSING, errno,
+                             "there is no kvs store in %s; name its directory with --data-dir",
+                             path);
+    return data_dir_open(dir, path, err);
 }
 
 /* ---- claiming ----------------------------------------------------------------------------- */
@@ -183,10 +196,9 @@ kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_e
                              "%s or choose another --data-dir",
                              dir->path, dir->engine, engine, dir->engine);
     }
-    g_autofree char *content =
-        g_strdup_printf("# Which engine made this directory. Do not edit.\n[" GROUP
-                        "]\nformat=%d\nengine=%s\n",
-                        FORMAT, engine);
+    g_autofree char *content = g_strdup_printf(
+        "# Which engine made this directory. Do not edit.\n[" GROUP "]\nformat=%d\nengine=%s\n",
+        FORMAT, engine);
     g_autofree char *path = member(dir, MARKER_NAME);
     g_autofree char *temp = member(dir, MARKER_TEMP);
     int error = write_synced(temp, content);
@@ -204,8 +216,8 @@ kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_e
 
 void data_dir_unclaim(struct data_dir *dir)
 {
-    if (!dir->is_new || dir->engine[0] == '\0')
-        return;
+    if (!dir->is_new || dir->engine[0] == '\0' || check_empty(dir, NULL) != KVS_OK)
+        return; /* what the engine left behind stays known as its own */
     g_autofree char *path = member(dir, MARKER_NAME);
     (void)unlink(path);
     (void)sync_folder(dir->path);

@@ -28,6 +28,11 @@ struct data_dir {
 KVS_MUST_USE kvs_status data_dir_open(struct data_dir *dir, const char *path,
                                       struct kvs_error *err);
 
+/* The same for a directory that must hold a store already: KVS_MISSING when it does not, and then
+   nothing was made. */
+KVS_MUST_USE kvs_status data_dir_open_existing(struct data_dir *dir, const char *path,
+                                               struct kvs_error *err);
+
 /*
  * Says that engine is going to use it, durably. KVS_OK, also when it is that engine's already;
  * KVS_INCOMPATIBLE when it is another's: the message names both, and nothing was changed.

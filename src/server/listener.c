@@ -1,5 +1,5 @@
-/* See listener.h. Options that every connection needs (TCP_NODELAY) are set on the listening socket:
-   Linux hands them down to what is accepted, which saves a system call for each. */
+/* See listener.h. Options that every connection needs (TCP_NODELAY) are set on the listening
+   socket: Linux hands them down to what is accepted, which saves a system call for each. */
 #include "server/listener.h"
 
 #include <errno.h>

@@ -25,7 +25,8 @@ KVS_MUST_USE kvs_status listener_listen(struct listener *listener, uint32_t back
 
 /*
  * Takes one connection: its non-blocking socket, or -1 with errno (EAGAIN: none waits; EMFILE,
- * ENFILE, ENOBUFS, ENOMEM: none can be taken now). Failures of the connection itself are passed over.
+ * ENFILE, ENOBUFS, ENOMEM: none can be taken now). Failures of the connection itself are passed
+ * over.
  */
 int listener_accept(const struct listener *listener);
 

@@ -6,10 +6,10 @@
  * I2  A closed connection is freed at the start of a later poll, not before: its descriptor left
  *     epoll when it was closed, so only events that the poll before returned can name it, and those
  *     have been dealt with when that poll returned.
- * I3  A push on the empty `resumed` list wakes the poller; a push on a filled one need not, since the
- *     wake-up of the first is still to be seen, or the poller is about to take both.
- * I4  A connection that the pool is too busy for stays QUEUED in the retry list and is offered again
- *     at each poll, at the latest after RETRY_NS. Nothing is dropped.
+ * I3  A push on the empty `resumed` list wakes the poller; a push on a filled one need not, since
+ * the wake-up of the first is still to be seen, or the poller is about to take both. I4  A
+ * connection that the pool is too busy for stays QUEUED in the retry list and is offered again at
+ * each poll, at the latest after RETRY_NS. Nothing is dropped.
  */
 #include "server/reactor.h"
 
@@ -48,7 +48,8 @@ static void free_closed(struct reactor *reactor)
 {
     if (atomic_load_explicit(&reactor->closed, memory_order_relaxed) == NULL)
         return;
-    struct connection *each = atomic_exchange_explicit(&reactor->closed, NULL, memory_order_acquire);
+    struct connection *each =
+        atomic_exchange_explicit(&reactor->closed, NULL, memory_order_acquire);
     while (each != NULL) {
         struct connection *next = each->link;
         connection_free(each);
@@ -94,9 +95,9 @@ void reactor_wake(struct reactor *reactor)
 static struct kvs_job job_of(const struct reactor *reactor, struct connection *connection,
                              bool resumed)
 {
-    void (*run)(void *arg) = resumed                      ? connection_resume
+    void (*run)(void *arg) = resumed                     ? connection_resume
                              : reactor->service.blocking ? connection_run_blocking
-                                                          : connection_run;
+                                                         : connection_run;
     return (struct kvs_job){.run = run, .drop = connection_drop, .arg = connection};
 }
 
@@ -121,7 +122,8 @@ static uint32_t spawn_jobs(struct reactor *reactor, const struct kvs_job *jobs, 
     if (reactor->pool_ops->spawn_batch != NULL) {
         (void)reactor->pool_ops->spawn_batch(reactor->pool, jobs, count, &accepted);
     } else {
-        while (accepted < count && reactor->pool_ops->spawn(reactor->pool, &jobs[accepted]) == KVS_OK)
+        while (accepted < count &&
+               reactor->pool_ops->spawn(reactor->pool, &jobs[accepted]) == KVS_OK)
             accepted++;
     }
     for (uint64_t i = accepted; i < count; i++)

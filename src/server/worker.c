@@ -1,11 +1,11 @@
 /*
- * See worker.h. A worker hangs on a thread-specific key of its server, whose destructor frees it when
- * the thread ends, however it ends.
+ * See worker.h. A worker hangs on a thread-specific key of its server, whose destructor frees it
+ * when the thread ends, however it ends.
  *
- * I1  A worker is in the list from its making to its freeing, so no counter is lost or counted twice:
- *     it moves into `finished` in the same critical section that takes it off the list.
- * I2  The engine's state is detached before the store closes: all pool threads have ended by then,
- *     and workers_deinit frees that of the thread that closes.
+ * I1  A worker is in the list from its making to its freeing, so no counter is lost or counted
+ * twice: it moves into `finished` in the same critical section that takes it off the list. I2  The
+ * engine's state is detached before the store closes: all pool threads have ended by then, and
+ * workers_deinit frees that of the thread that closes.
  */
 #include "server/worker.h"
 
@@ -48,10 +48,11 @@ kvs_status workers_init(struct workers *workers, struct store *store, struct kvs
     memset(workers, 0, sizeof(*workers));
     int error = pthread_key_create(&workers->key, worker_free);
     if (error != 0)
-        return kvs_error_set(err, KVS_BUSY, error,
-                             "the process has no thread-specific key left (%s): start fewer servers "
-                             "in it",
-                             strerror(error));
+        return kvs_error_set(
+            err, KVS_BUSY, error,
+            "the process has no thread-specific key left (%s): start fewer servers "
+            "in it",
+            strerror(error));
     (void)pthread_mutex_init(&workers->lock, NULL);
     workers->store = store;
     return KVS_OK;

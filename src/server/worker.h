@@ -15,8 +15,8 @@
 #include "base/buffer.h"
 #include "command/store.h"
 
-#define WRITE_GROUP_MAX  128u           /* writes that one read from a socket makes into one batch */
-#define BUFFER_STANDARD  ((size_t)16384) /* bytes of a fresh connection buffer */
+#define WRITE_GROUP_MAX  128u /* writes that one read from a socket makes into one batch */
+#define BUFFER_STANDARD  ((size_t)16384)  /* bytes of a fresh connection buffer */
 #define BUFFER_KEPT_MAX  ((size_t)262144) /* bytes of a buffer that is worth keeping as a spare */
 #define SPARE_BUFFER_MAX 8u
 
@@ -32,7 +32,8 @@ struct write_group {
     struct write_group *next; /* in a worker's list of spares */
 };
 
-/* Written by the worker's thread, read by whoever asks for statistics; relaxed: they order nothing. */
+/* Written by the worker's thread, read by whoever asks for statistics; relaxed: they order nothing.
+ */
 struct worker_counters {
     _Atomic uint64_t requests;
     _Atomic uint64_t errors; /* replies with a negative status */
