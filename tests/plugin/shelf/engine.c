@@ -103,7 +103,7 @@ __attribute__((constructor)) static void call_it(void)
 /* The table of a later minor: this host's, and something behind it. */
 struct longer_engine_ops {
     struct kvs_engine_ops ops;
-    void (*later)(void);
+    void (*later[512])(void);
 };
 
 /* clang-format off */
