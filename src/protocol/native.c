@@ -4,6 +4,8 @@
  */
 #include "protocol/native.h"
 
+#include <assert.h>
+
 #include "base/bytes.h"
 
 static kvs_status check_header(const uint8_t *header, const struct request_limits *limits,
@@ -22,6 +24,15 @@ static kvs_status check_header(const uint8_t *header, const struct request_limit
         return kvs_error_set(err, KVS_TOO_LARGE, 0,
                              "a request body of %u bytes is over the limit of %llu bytes",
                              body_size, (unsigned long long)native_body_max(limits));
+    return KVS_OK;
+}
+
+/* A flag that is not known here may change what the request means, so it cannot be ignored. */
+static kvs_status check_flags(uint8_t flags, struct kvs_error *err)
+{
+    if (flags != 0)
+        return kvs_error_set(err, KVS_UNSUPPORTED, 0, "request flags 0x%02X are not known here",
+                             flags);
     return KVS_OK;
 }
 
@@ -119,7 +130,9 @@ enum decode_result native_decode_request(struct kvs_bytes from, const struct req
         }
         return DECODE_MORE;
     }
-    ret_request->id = load_le64(header + 8);
+    /* Every version of the protocol has the id in this place; what is no frame has no id. */
+    if (header[0] == NATIVE_MAGIC_REQUEST)
+        ret_request->id = load_le64(header + 8);
     ret_request->command = header[2];
     if (check_header(header, limits, err) != KVS_OK)
         return DECODE_BROKEN;
@@ -127,7 +140,8 @@ enum decode_result native_decode_request(struct kvs_bytes from, const struct req
     const uint8_t *body = header + NATIVE_HEADER_SIZE;
     uint32_t body_size = load_le32(header + 4);
     uint64_t have = from.len - NATIVE_HEADER_SIZE;
-    if (check_body(ret_request, body, have, body_size, limits, err) != KVS_OK) {
+    if (check_flags(header[3], err) != KVS_OK ||
+        check_body(ret_request, body, have, body_size, limits, err) != KVS_OK) {
         *ret_size = (uint64_t)NATIVE_HEADER_SIZE + body_size;
         return DECODE_REJECT;
     }
@@ -147,6 +161,7 @@ uint32_t native_encode_request(uint8_t out[NATIVE_HEADER_SIZE + NATIVE_SET_PREFI
 {
     bool is_set = request->command == REQUEST_SET;
     uint64_t body_size = request->key.len + request->value.len + (is_set ? NATIVE_SET_PREFIX : 0);
+    assert(request->key.len <= UINT32_MAX && body_size <= UINT32_MAX);
     out[0] = NATIVE_MAGIC_REQUEST;
     out[1] = NATIVE_VERSION;
     out[2] = (uint8_t)request->command;
@@ -162,6 +177,9 @@ uint32_t native_encode_request(uint8_t out[NATIVE_HEADER_SIZE + NATIVE_SET_PREFI
 void native_encode_reply(uint8_t out[NATIVE_HEADER_SIZE], uint64_t id, kvs_status status,
                          uint32_t body_size)
 {
+    /* A plugin may return any number; one that the field cannot hold must not turn into another. */
+    if (status < INT16_MIN || status > INT16_MAX)
+        status = KVS_INTERNAL;
     out[0] = NATIVE_MAGIC_REPLY;
     out[1] = NATIVE_VERSION;
     store_le16(out + 2, (uint16_t)status);

@@ -40,20 +40,23 @@ static inline uint64_t native_body_max(const struct request_limits *limits)
 /*
  * Looks at the bytes of from, which begin with a request. See enum decode_result; ret_request is
  * complete with DECODE_REQUEST, its id is good with DECODE_REJECT, and with DECODE_BROKEN the id is
- * that of the frame or 0. err is filled with DECODE_REJECT and DECODE_BROKEN: its status is
- * KVS_PROTOCOL, KVS_TOO_LARGE, KVS_INVALID or KVS_UNSUPPORTED.
+ * that of the frame, or 0 where no frame begins. err is filled with DECODE_REJECT and
+ * DECODE_BROKEN: its status is KVS_PROTOCOL, KVS_TOO_LARGE, KVS_INVALID or KVS_UNSUPPORTED.
  */
 enum decode_result native_decode_request(struct kvs_bytes from, const struct request_limits *limits,
                                          struct request *ret_request, uint64_t *ret_size,
                                          struct kvs_error *err);
 
 /*
- * Writes a request's header, and for REQUEST_SET the key length behind it, to out. Behind these
- * bytes come the key and then the value. Returns how many bytes were written.
+ * Writes a request's header (flags 0), and for REQUEST_SET the key length behind it, to out. Behind
+ * these bytes come the key and then the value. Returns how many bytes were written. The sizes are
+ * within NATIVE_KEY_MAX and NATIVE_VALUE_MAX.
  */
 uint32_t native_encode_request(uint8_t out[NATIVE_HEADER_SIZE + NATIVE_SET_PREFIX],
                                const struct request *request);
 
+/* Writes a reply's header; body_size bytes follow it. A status that no i16 holds goes out as
+   KVS_INTERNAL. */
 void native_encode_reply(uint8_t out[NATIVE_HEADER_SIZE], uint64_t id, kvs_status status,
                          uint32_t body_size);
 

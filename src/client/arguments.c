@@ -1,0 +1,134 @@
+/*
+ * See arguments.h. getopt_long is asked to hand out operands in place (the '-' in front of the
+ * option letters), so that options are found before and behind the command's name, whatever
+ * POSIXLY_CORRECT says, and it is known which operands stood behind "--".
+ */
+#include "client/arguments.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "base/address.h"
+
+static const struct option options[] = {
+    {"addr", required_argument, NULL, 'a'},
+    {"raw", no_argument, NULL, 'r'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+#define HELP_COLUMN 20 /* where the explanations of the help begin */
+
+#define OPERAND 1 /* what getopt_long returns for one that is no option */
+
+/* The first operand is the command's name, the others are its own. */
+static kvs_status take_operand(struct arguments *arguments, const char *operand,
+                               struct kvs_error *err)
+{
+    struct command_input *input = &arguments->input;
+    if (arguments->command == NULL) {
+        arguments->command = command_find(operand);
+        if (arguments->command == NULL)
+            return kvs_error_set(err, KVS_INVALID, 0, "there is no command '%s'", operand);
+        return KVS_OK;
+    }
+    if (input->operand_count == arguments->command->operand_count)
+        return kvs_error_set(err, KVS_INVALID, 0, "'%s' is one argument too many for %s%s%s",
+                             operand, arguments->command->name, input->operand_count > 0 ? " " : "",
+                             arguments->command->operands);
+    input->operands[input->operand_count++] = operand;
+    return KVS_OK;
+}
+
+static kvs_status take_option(struct arguments *arguments, int option, char **argv,
+                              struct kvs_error *err)
+{
+    switch (option) {
+    case OPERAND:
+        return take_operand(arguments, optarg, err);
+    case 'a':
+        arguments->address = optarg;
+        return KVS_OK;
+    case 'r':
+        arguments->input.raw = true;
+        return KVS_OK;
+    case 'V':
+        arguments->action = ARGUMENTS_VERSION;
+        return KVS_OK;
+    case 'h':
+        arguments->action = ARGUMENTS_HELP;
+        return KVS_OK;
+    case ':':
+        return kvs_error_set(err, KVS_INVALID, 0, "%s needs a value", argv[optind - 1]);
+    default:
+        /* Of a long option the whole word is known, of a short one only its letter. */
+        if (strncmp(argv[optind - 1], "--", 2) == 0)
+            return kvs_error_set(err, KVS_INVALID, 0, "option '%s' is not known", argv[optind - 1]);
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "option '-%c' is not known (a KEY or VALUE that begins with '-' "
+                             "stands behind '--')",
+                             optopt);
+    }
+}
+
+static kvs_status check_complete(const struct arguments *arguments, struct kvs_error *err)
+{
+    const struct command *command = arguments->command;
+    if (command == NULL)
+        return kvs_error_set(err, KVS_INVALID, 0, "a command is missing");
+    if (arguments->input.operand_count < command->operand_count)
+        return kvs_error_set(err, KVS_INVALID, 0, "%s needs %s", command->name, command->operands);
+    if (arguments->input.raw && (command->flags & COMMAND_TAKES_RAW) == 0)
+        return kvs_error_set(err, KVS_INVALID, 0, "%s does not take --raw", command->name);
+    return KVS_OK;
+}
+
+kvs_status arguments_parse(int argc, char **argv, struct arguments *ret, struct kvs_error *err)
+{
+    struct arguments arguments = {.action = ARGUMENTS_RUN};
+    kvs_status status = KVS_OK;
+    optind = 0; /* GNU: begin anew */
+    while (status == KVS_OK && arguments.action == ARGUMENTS_RUN) {
+        int option = getopt_long(argc, argv, "-:Vh", options, NULL);
+        if (option == -1)
+            break;
+        status = take_option(&arguments, option, argv, err);
+    }
+    if (status == KVS_OK && arguments.action == ARGUMENTS_RUN) {
+        arguments.input.literal_index = arguments.input.operand_count;
+        for (int i = optind; status == KVS_OK && i < argc; i++)
+            status = take_operand(&arguments, argv[i], err);
+        if (status == KVS_OK)
+            status = check_complete(&arguments, err);
+    }
+    if (status == KVS_OK)
+        *ret = arguments;
+    return status;
+}
+
+bool arguments_print_help(FILE *out)
+{
+    (void)fprintf(out, "Usage: kvs-client [OPTION]... COMMAND [ARGUMENT]...\n"
+                       "Talks to a kvs server.\n"
+                       "\n"
+                       "Commands:\n");
+    for (uint32_t i = 0; i < command_count; i++) {
+        int width = fprintf(out, "  %s %s", commands[i].name, commands[i].operands);
+        (void)fprintf(out, "%*s%s\n", HELP_COLUMN - width, "", commands[i].summary);
+    }
+    (void)fprintf(out,
+                  "\n"
+                  "Options:\n"
+                  "  --addr IP:PORT    the server's address (default %s; IPv6: [::1]:4000)\n"
+                  "  --raw             get: write exactly the value's bytes, without a newline;\n"
+                  "                    a missing key is then an error\n"
+                  "  --                what follows are arguments, even if they begin with '-'\n"
+                  "  -V, --version     print the version\n"
+                  "  -h, --help        print this help\n"
+                  "\n"
+                  "Exit status: 0 done, 1 failed (rm: also when there was no such key),\n"
+                  "2 wrong usage.\n",
+                  ADDRESS_DEFAULT);
+    return fflush(out) == 0 && ferror(out) == 0;
+}

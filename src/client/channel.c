@@ -1,0 +1,196 @@
+/*
+ * See channel.h. The socket never blocks; all waiting is done in wait_ready, which ppoll()s for
+ * what is left until the deadline. So a peer that trickles one byte at a time cannot stretch a call
+ * beyond its deadline (I1), as it could with the socket's own timeouts, which begin anew with each
+ * system call.
+ */
+#include "client/channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+/* A header with a small body arrives by one system call. */
+#define RECEIVE_MIN ((size_t)4096)
+
+struct deadline deadline_in_ms(uint64_t timeout_ms)
+{
+    uint64_t delay_ns;
+    struct deadline deadline = {.timeout_ms = timeout_ms};
+    if (__builtin_mul_overflow(timeout_ms, NS_PER_MS, &delay_ns) ||
+        __builtin_add_overflow(clock_now_ns(), delay_ns, &deadline.at_ns))
+        deadline.at_ns = UINT64_MAX;
+    return deadline;
+}
+
+void channel_init(struct channel *channel, const struct address *address)
+{
+    channel->address = *address;
+    address_format(address, channel->name);
+    channel->fd = -1;
+}
+
+/* Waits until fd is ready for one of events, or broken. True, or false at the deadline. */
+static bool wait_ready(int fd, short events, const struct deadline *deadline, short *ret_ready)
+{
+    for (;;) {
+        uint64_t now_ns = clock_now_ns();
+        uint64_t left_ns = deadline->at_ns > now_ns ? deadline->at_ns - now_ns : 0;
+        struct timespec left = {(time_t)(left_ns / NS_PER_S), (long)(left_ns % NS_PER_S)};
+        struct pollfd poll_fd = {.fd = fd, .events = events};
+        int count = ppoll(&poll_fd, 1, &left, NULL);
+        if (count > 0) {
+            *ret_ready = poll_fd.revents;
+            return true;
+        }
+        if (left_ns == 0)
+            return false;
+        /* Woken too early or by a signal: look at the clock again. ENOMEM passes, too. */
+    }
+}
+
+static kvs_status connect_failed(const struct channel *channel, int error, struct kvs_error *err)
+{
+    return kvs_error_set(err, KVS_NETWORK, error, "cannot connect to %s: %s%s", channel->name,
+                         strerror(error),
+                         error == ECONNREFUSED ? " (is kvs-server running there?)" : "");
+}
+
+/* Waits for the connection that connect() has begun. */
+static kvs_status finish_connect(const struct channel *channel, int fd,
+                                 const struct deadline *deadline, struct kvs_error *err)
+{
+    short ready;
+    if (!wait_ready(fd, POLLOUT, deadline, &ready))
+        return kvs_error_set(err, KVS_TIMEOUT, 0, "cannot connect to %s: no answer within %llu ms",
+                             channel->name, (unsigned long long)deadline->timeout_ms);
+    int error = 0;
+    socklen_t error_size = sizeof(error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_size) != 0)
+        error = errno;
+    return error == 0 ? KVS_OK : connect_failed(channel, error, err);
+}
+
+kvs_status channel_open(struct channel *channel, const struct deadline *deadline,
+                        struct kvs_error *err)
+{
+    assert(channel->fd < 0);
+    const int on = 1;
+    _cleanup_(closep) int fd =
+        socket(channel->address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return connect_failed(channel, errno, err);
+    /* Each request is sent whole; waiting for more to send would only add delay. */
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+        return connect_failed(channel, errno, err);
+    if (connect(fd, (const struct sockaddr *)&channel->address.storage, channel->address.size) !=
+        0) {
+        /* Also after EINTR the connection goes on being made. */
+        if (errno != EINPROGRESS && errno != EINTR)
+            return connect_failed(channel, errno, err);
+        kvs_status status = finish_connect(channel, fd, deadline, err);
+        if (status != KVS_OK)
+            return status;
+    }
+    channel->fd = take_fd(&fd);
+    return KVS_OK;
+}
+
+void channel_close(struct channel *channel)
+{
+    if (channel->fd >= 0)
+        (void)close(take_fd(&channel->fd));
+}
+
+bool channel_is_idle(const struct channel *channel)
+{
+    uint8_t byte;
+    if (channel->fd < 0)
+        return false;
+    ssize_t size = recv(channel->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+}
+
+static kvs_status timed_out(const struct channel *channel, const struct deadline *deadline,
+                            struct kvs_error *err)
+{
+    return kvs_error_set(err, KVS_TIMEOUT, 0, "no reply from %s within %llu ms", channel->name,
+                         (unsigned long long)deadline->timeout_ms);
+}
+
+static kvs_status broken(const struct channel *channel, int error, struct kvs_error *err)
+{
+    return kvs_error_set(err, KVS_NETWORK, error, "the connection to %s broke: %s", channel->name,
+                         strerror(error));
+}
+
+/* Drops the first size bytes of the message's parts. */
+static void skip_sent(struct msghdr *message, size_t size)
+{
+    while (message->msg_iovlen > 0 && size >= message->msg_iov->iov_len) {
+        size -= message->msg_iov->iov_len;
+        message->msg_iov++;
+        message->msg_iovlen--;
+    }
+    if (message->msg_iovlen > 0) {
+        message->msg_iov->iov_base = (uint8_t *)message->msg_iov->iov_base + size;
+        message->msg_iov->iov_len -= size;
+    }
+}
+
+kvs_status channel_send(struct channel *channel, struct iovec *parts, uint32_t part_count,
+                        const struct deadline *deadline, struct kvs_error *err)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = part_count};
+    for (;;) {
+        ssize_t size = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
+        if (size >= 0) {
+            skip_sent(&message, (size_t)size);
+            if (message.msg_iovlen == 0)
+                return KVS_OK;
+        } else if (errno == EPIPE || errno == ECONNRESET) {
+            return KVS_STOPPED;
+        } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+            return broken(channel, errno, err);
+        }
+        /* A refusal may come while the rest waits; without reading it, both sides could wait. */
+        short ready;
+        if (!wait_ready(channel->fd, POLLOUT | POLLIN, deadline, &ready))
+            return timed_out(channel, deadline, err);
+        if ((ready & POLLIN) != 0)
+            return KVS_STOPPED;
+    }
+}
+
+kvs_status channel_receive(struct channel *channel, struct buffer *buffer, size_t size,
+                           const struct deadline *deadline, struct kvs_error *err)
+{
+    while (buffer_size(buffer) < size) {
+        size_t missing = size - buffer_size(buffer);
+        short ready;
+        if (buffer_reserve(buffer, missing > RECEIVE_MIN ? missing : RECEIVE_MIN) != KVS_OK)
+            return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a reply of %zu bytes", size);
+        if (!wait_ready(channel->fd, POLLIN, deadline, &ready))
+            return timed_out(channel, deadline, err);
+        ssize_t received =
+            recv(channel->fd, buffer->data + buffer->end, buffer_room(buffer), MSG_DONTWAIT);
+        if (received > 0)
+            buffer_commit(buffer, (size_t)received);
+        else if (received == 0)
+            return kvs_error_set(err, KVS_NETWORK, 0,
+                                 "%s closed the connection before its reply was complete",
+                                 channel->name);
+        else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            return broken(channel, errno, err);
+    }
+    return KVS_OK;
+}
