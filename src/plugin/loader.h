@@ -54,6 +54,10 @@ void plugin_free(struct plugin *plugin);
  * The directories that a program looks through: extra (count of them) first, then the place of the
  * program itself: the build folder's when it runs from there, else the installed one. Free with
  * plugin_dirs_deinit. KVS_NO_MEMORY.
+ *
+ * A program runs from a build folder when a file named kvs-plugin-dirs lies beside it (never
+ * installed): a directory per line, absolute or relative to that folder; empty lines and lines that
+ * begin with '#' do not count.
  */
 KVS_MUST_USE kvs_status plugin_dirs_init(struct plugin_dirs *dirs, const char *const *extra,
                                          uint32_t count);

@@ -1,0 +1,54 @@
+/*
+ * What a request means. The table names every command and says how it is served: as a read (at
+ * once, on the calling thread), or as a write (an operation of a batch, which may complete later).
+ *
+ * Nothing here knows of sockets: a request comes in, and a reply is appended to a buffer.
+ */
+#ifndef COMMAND_COMMAND_H
+#define COMMAND_COMMAND_H
+
+#include <kvs/engine.h>
+
+#include "base/buffer.h"
+#include "command/store.h"
+#include "protocol/codec.h"
+#include "protocol/request.h"
+
+/* What commands need of the server around them. Read-only while it serves. */
+struct command_context {
+    struct store *store;
+    const char *engine_name;
+    /* Shows the server's own figures (connections, requests, pool, engine), for "stats". */
+    void (*visit_stats)(void *arg, kvs_stat_fn visit, void *visit_arg);
+    void *visit_stats_arg;
+};
+
+/* Where a reply goes. */
+struct command_reply {
+    const struct codec *codec;
+    struct buffer *out;
+};
+
+struct command {
+    uint32_t id; /* REQUEST_* */
+    const char *name;
+    /* A read: serves the request and appends its reply. KVS_OK, or KVS_NO_MEMORY when the reply
+       could not be written: the connection must then be closed. NULL for a write. */
+    kvs_status (*read)(const struct command_context *context, struct kvs_tls *tls,
+                       const struct request *request, const struct command_reply *reply);
+    /* A write: turns the request into an operation, whose views are the request's. NULL for a read.
+     */
+    void (*prepare)(const struct request *request, struct kvs_op *op);
+};
+
+/* The command of a request's number; NULL when there is none. */
+const struct command *command_find(uint32_t id);
+
+/*
+ * Appends the reply to a write whose operation ended with status. message: the fault's, for a
+ * negative status; NULL: the status's own text. As read's result.
+ */
+kvs_status command_reply_write(const struct command_reply *reply, uint64_t id, kvs_status status,
+                               const char *message);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * The store that commands work on: one open database of one engine, with what the host adds to the
+ * engine interface: limits, one writer at a time for engines that want that, and a batch call for
+ * engines that have none.
+ *
+ * Threads: everything here is safe from any thread once store_open returned.
+ */
+#ifndef COMMAND_STORE_H
+#define COMMAND_STORE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <kvs/engine.h>
+
+#include "protocol/request.h"
+
+struct store {
+    const struct kvs_engine_ops *engine; /* the loader's checked copy; outlives the store */
+    struct kvs_db *db;
+    struct request_limits limits; /* the server's, lowered to the engine's; bytes */
+    uint64_t batch_bytes_max;
+    uint64_t batch_ops_max;
+    pthread_mutex_t writer; /* held around writes of an engine without CONCURRENT_WRITERS */
+    bool one_writer;
+};
+
+/* Opens the engine's store. limits: what the server allows. KVS_OK, or what the engine said; then
+   nothing is left to close. */
+KVS_MUST_USE kvs_status store_open(struct store *store, const struct kvs_engine_ops *engine,
+                                   const struct kvs_engine_config *config,
+                                   const struct request_limits *limits, struct kvs_error *err);
+
+/* Closes it: what was acknowledged is durable when this gives KVS_OK. No call is outstanding. A
+   zeroed or closed store is fine. */
+kvs_status store_close(struct store *store, struct kvs_error *err);
+
+/* True when writes may complete later, so that store_submit can give KVS_PENDING. */
+static inline bool store_writes_complete_later(const struct store *store)
+{
+    return store->engine->submit != NULL;
+}
+
+/* As kvs_engine_ops.get. */
+static inline kvs_status store_get(const struct store *store, struct kvs_tls *tls,
+                                   struct kvs_bytes key, kvs_value_fn visit, void *arg,
+                                   struct kvs_error *err)
+{
+    return store->engine->get(store->db, tls, key, visit, arg, err);
+}
+
+/*
+ * Applies the writes of a batch without conditions. As kvs_engine_ops.submit; on an engine without
+ * it each operation is done on its own, before this returns.
+ */
+kvs_status store_submit(struct store *store, struct kvs_tls *tls, struct kvs_batch *batch);
+
+#endif

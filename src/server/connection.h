@@ -1,0 +1,96 @@
+/*
+ * One client's connection: its socket, its buffers, and whose turn it is.
+ *
+ * A connection is always in exactly one hand:
+ *     IDLE                    nobody's: the next readiness event queues it
+ *     QUEUED                  in the pool's queue
+ *     RUNNING, RUNNING_AGAIN  a job serves it, or it is parked: a batch of its writes is in the
+ *                             engine, whose completion resumes it. AGAIN: the socket became ready
+ *                             meanwhile, so look once more before becoming IDLE
+ *     CLOSED                  its descriptor is closed; only the graveyard knows it
+ */
+#ifndef SERVER_CONNECTION_H
+#define SERVER_CONNECTION_H
+
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "command/command.h"
+#include "protocol/codec.h"
+#include "server/worker.h"
+
+enum connection_state {
+    CONNECTION_IDLE,
+    CONNECTION_QUEUED,
+    CONNECTION_RUNNING,
+    CONNECTION_RUNNING_AGAIN,
+    CONNECTION_CLOSED,
+};
+
+struct connection;
+
+/* What all connections of a server share. Constant while it serves. */
+struct connection_service {
+    const struct command_context *commands;
+    struct workers *workers;
+    const struct log *log;
+    bool blocking;    /* a thread keeps its connection for life (an unbounded pool) */
+    bool writes_wait; /* writes wait for the disk (KVS_DURABILITY_ALWAYS) */
+
+    /* Hands a connection back to the pool: resumed ones continue (connection_resume), others begin
+       again (connection_run). Any thread; does not block. */
+    void (*requeue)(void *arg, struct connection *connection, bool resumed);
+    /* Takes a closed connection (its descriptor is closed by this call), to be freed when nobody
+       can name it any more. Any thread. */
+    void (*close)(void *arg, struct connection *connection);
+    void *arg;
+};
+
+struct connection {
+    /* Constant. */
+    int fd; /* closed by service->close */
+    const struct connection_service *service;
+
+    /* Guarded by the lock of the connection set. */
+    struct connection *next;
+    struct connection *previous;
+
+    /* Written by the poller and by whoever runs the connection; see connection.c for the orders. */
+    _Atomic uint32_t state;
+    _Atomic uint32_t hangup;   /* the poller saw the peer's end of sending, or an error */
+    _Atomic uint32_t handover; /* between a job that parks and the completion that resumes */
+
+    /* The owner's: whoever has the connection in hand (see above). */
+    struct connection *link; /* in one of the hand-over lists */
+    const struct codec *codec;
+    struct buffer input;
+    struct buffer output;
+    uint64_t skip;             /* bytes of input still to be thrown away */
+    uint64_t needed;           /* bytes of input without which nothing gets further */
+    bool drained;              /* the last read emptied the socket */
+    bool closing;              /* close as soon as output is sent */
+    bool resumes;              /* in a hand-over list: goes on with connection_resume */
+    struct write_group *group; /* writes in the engine, or NULL */
+    sem_t completed;           /* blocking only: the group is complete */
+};
+
+/* Makes a connection around a non-blocking socket. NULL: out of memory; fd stays the caller's. */
+struct connection *connection_new(int fd, const struct connection_service *service);
+/* Frees memory only. NULL is fine. */
+void connection_free(struct connection *connection);
+
+/* Notes epoll events; true: it is now QUEUED and must be given to the pool (connection_run). Only
+   the poller calls it. */
+bool connection_note_events(struct connection *connection, uint32_t events);
+
+/* The jobs. arg is the connection. */
+void connection_run(void *arg);          /* QUEUED: serve until the socket would block */
+void connection_resume(void *arg);       /* parked, its batch complete: go on */
+void connection_run_blocking(void *arg); /* serve until the end, waiting in poll() */
+void connection_drop(void *arg);         /* the pool dropped or lost its job: close */
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * The open connections of a server: how many there are, and how to end them all. Safe from any
+ * thread.
+ */
+#ifndef SERVER_CONNECTION_SET_H
+#define SERVER_CONNECTION_SET_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/connection.h"
+
+struct connection_set {
+    pthread_mutex_t lock;
+    pthread_cond_t emptied;   /* signalled when the last one is closed */
+    struct connection *first; /* this and what follows is guarded by lock */
+    uint64_t count;
+    uint64_t accepted; /* since the start */
+    bool ending;       /* connection_set_end_input was called */
+};
+
+void connection_set_init(struct connection_set *set);
+void connection_set_deinit(struct connection_set *set);
+
+/* Adds one; its input is ended at once if that of the others was. */
+void connection_set_add(struct connection_set *set, struct connection *connection);
+
+/* Takes one out and closes its descriptor, in one step, so that the set never shuts down a
+   descriptor that means something else by now. */
+void connection_set_close(struct connection_set *set, struct connection *connection);
+
+/* Lets every connection, also those to come, see the end of its input: what was received is still
+   served and answered. */
+void connection_set_end_input(struct connection_set *set);
+
+/* Cuts every connection off, unsent replies included. */
+void connection_set_cut(struct connection_set *set);
+
+/* Waits for the last one to close, for at most timeout_ns. True: none is left. */
+bool connection_set_wait_empty(struct connection_set *set, uint64_t timeout_ns);
+
+void connection_set_count(struct connection_set *set, uint64_t *ret_open, uint64_t *ret_accepted);
+
+#endif

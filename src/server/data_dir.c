@@ -1,0 +1,236 @@
+/*
+ * See data_dir.h. The marker is written before the engine makes its first file, so there are never
+ * data whose engine is unknown; it is written to a temporary name, synced, renamed, and the folder
+ * is synced, so it is whole or not there. The lock is flock(): the kernel drops it when the process
+ * dies.
+ */
+#include "server/data_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define LOCK_NAME   "kvs.lock"
+#define MARKER_NAME "kvs.store"
+#define MARKER_TEMP "kvs.store.tmp"
+#define GROUP       "store"
+#define FORMAT      1
+
+static kvs_status io_failed(const char *what, const char *path, int error, struct kvs_error *err)
+{
+    kvs_status status = error == EACCES || error == EPERM || error == EROFS ? KVS_DENIED
+                        : error == ENOSPC || error == EDQUOT                ? KVS_NO_SPACE
+                        : error == ENOTDIR                                  ? KVS_INVALID
+                                                                            : KVS_IO;
+    return kvs_error_set(err, status, error, "cannot %s data directory %s: %s", what, path,
+                         strerror(error));
+}
+
+static char *member(const struct data_dir *dir, const char *name)
+{
+    return g_build_filename(dir->path, name, NULL);
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+/* Says who has the lock, as far as the lock file tells. */
+static kvs_status locked(const struct data_dir *dir, int fd, struct kvs_error *err)
+{
+    char owner[32] = "";
+    ssize_t size = pread(fd, owner, sizeof(owner) - 1, 0);
+    owner[size > 0 ? size : 0] = '\0';
+    owner[strcspn(owner, "\n")] = '\0';
+    return kvs_error_set(err, KVS_LOCKED, 0,
+                         "data directory %s is used by another server (process %s); stop it, or "
+                         "choose another --data-dir",
+                         dir->path, owner[0] != '\0' ? owner : "unknown");
+}
+
+static kvs_status take_lock(struct data_dir *dir, struct kvs_error *err)
+{
+    g_autofree char *path = member(dir, LOCK_NAME);
+    _cleanup_(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return io_failed("write to", dir->path, errno, err);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? locked(dir, fd, err)
+                                    : io_failed("lock", dir->path, errno, err);
+    /* Only information for people: failing to write it is no reason not to start. */
+    char text[32];
+    int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size)
+        (void)0;
+    dir->lock_fd = take_fd(&fd);
+    return KVS_OK;
+}
+
+/* A directory without a marker must be empty: we do not mix our files with somebody else's. */
+static kvs_status check_empty(const struct data_dir *dir, struct kvs_error *err)
+{
+    static const char *const ours[] = {".",         "..",        LOCK_NAME,
+                                       MARKER_NAME, MARKER_TEMP, "lost+found"};
+    DIR *list = opendir(dir->path);
+    if (list == NULL)
+        return io_failed("read", dir->path, errno, err);
+    kvs_status status = KVS_OK;
+    for (struct dirent *entry = readdir(list); entry != NULL && status == KVS_OK;
+         entry = readdir(list)) {
+        bool known = false;
+        for (size_t i = 0; i < G_N_ELEMENTS(ours); i++)
+            known = known || strcmp(entry->d_name, ours[i]) == 0;
+        if (!known)
+            status = kvs_error_set(err, KVS_INCOMPATIBLE, 0,
+                                   "directory %s holds files that kvs did not make (%s); choose an "
+                                   "empty or new --data-dir",
+                                   dir->path, entry->d_name);
+    }
+    (void)closedir(list);
+    return status;
+}
+
+static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
+{
+    g_autofree char *path = member(dir, MARKER_NAME);
+    g_autoptr(GKeyFile) marker = g_key_file_new();
+    g_autoptr(GError) error = NULL;
+    if (!g_key_file_load_from_file(marker, path, G_KEY_FILE_NONE, &error)) {
+        if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+            dir->is_new = true;
+            return check_empty(dir, err);
+        }
+        return kvs_error_set(err, KVS_CORRUPT, 0,
+                             "cannot read %s: %s; it should hold the lines [store], format=1 and "
+                             "engine=NAME",
+                             path, error->message);
+    }
+    int format = g_key_file_get_integer(marker, GROUP, "format", NULL);
+    if (format > FORMAT)
+        return kvs_error_set(
+            err, KVS_INCOMPATIBLE, 0,
+            "data directory %s has format %d, this kvs knows formats up to %d; use "
+            "a newer kvs-server",
+            dir->path, format, FORMAT);
+    g_autofree char *engine = g_key_file_get_string(marker, GROUP, "engine", NULL);
+    if (format < 1 || engine == NULL || engine[0] == '\0' || strlen(engine) >= sizeof(dir->engine))
+        return kvs_error_set(err, KVS_CORRUPT, 0,
+                             "%s names no engine; it should hold the lines [store], format=1 and "
+                             "engine=NAME",
+                             path);
+    g_strlcpy(dir->engine, engine, sizeof(dir->engine));
+    return KVS_OK;
+}
+
+kvs_status data_dir_open(struct data_dir *dir, const char *path, struct kvs_error *err)
+{
+    *dir = (struct data_dir){.lock_fd = -1};
+    if (path[0] == '\0')
+        return kvs_error_set(err, KVS_INVALID, 0, "the data directory has an empty name");
+    if (g_mkdir_with_parents(path, 0700) != 0)
+        return io_failed("make", path, errno, err);
+    dir->path = g_canonicalize_filename(path, NULL);
+    struct stat info;
+    kvs_status status = KVS_OK;
+    if (stat(dir->path, &info) != 0)
+        status = io_failed("read", dir->path, errno, err);
+    else if (!S_ISDIR(info.st_mode))
+        status = io_failed("use", dir->path, ENOTDIR, err);
+    if (status == KVS_OK)
+        status = take_lock(dir, err);
+    if (status == KVS_OK)
+        status = read_marker(dir, err);
+    if (status != KVS_OK)
+        data_dir_close(dir);
+    return status;
+}
+
+kvs_status data_dir_open_existing(struct data_dir *dir, const char *path, struct kvs_error *err)
+{
+    *dir = (struct data_dir){.lock_fd = -1};
+    g_autofree char *marker = g_build_filename(path, MARKER_NAME, NULL);
+    if (access(marker, F_OK) != 0)
+        return kvs_error_set(err, KVS_MISSING, errno,
+                             "there is no kvs store in %s; name its directory with --data-dir",
+                             path);
+    return data_dir_open(dir, path, err);
+}
+
+/* ---- claiming ----------------------------------------------------------------------------- */
+
+static int sync_folder(const char *path)
+{
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) != 0 ? errno : 0;
+}
+
+/* Writes content to the file at path and syncs it. Returns errno. */
+static int write_synced(const char *path, const char *content)
+{
+    _cleanup_(closep) int fd =
+        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno;
+    size_t size = strlen(content);
+    ssize_t written = write(fd, content, size);
+    if (written < 0)
+        return errno;
+    if ((size_t)written != size)
+        return ENOSPC;
+    return fsync(fd) != 0 ? errno : 0;
+}
+
+kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_error *err)
+{
+    if (dir->engine[0] != '\0') {
+        if (strcmp(dir->engine, engine) == 0)
+            return KVS_OK;
+        return kvs_error_set(err, KVS_INCOMPATIBLE, 0,
+                             "data directory %s was made by engine %s, not %s; start with --engine "
+                             "%s or choose another --data-dir",
+                             dir->path, dir->engine, engine, dir->engine);
+    }
+    g_autofree char *content = g_strdup_printf(
+        "# Which engine made this directory. Do not edit.\n[" GROUP "]\nformat=%d\nengine=%s\n",
+        FORMAT, engine);
+    g_autofree char *path = member(dir, MARKER_NAME);
+    g_autofree char *temp = member(dir, MARKER_TEMP);
+    int error = write_synced(temp, content);
+    if (error == 0 && rename(temp, path) != 0)
+        error = errno;
+    if (error == 0)
+        error = sync_folder(dir->path);
+    if (error != 0) {
+        (void)unlink(temp);
+        return io_failed("write to", dir->path, error, err);
+    }
+    g_strlcpy(dir->engine, engine, sizeof(dir->engine));
+    return KVS_OK;
+}
+
+void data_dir_unclaim(struct data_dir *dir)
+{
+    if (!dir->is_new || dir->engine[0] == '\0' || check_empty(dir, NULL) != KVS_OK)
+        return; /* what the engine left behind stays known as its own */
+    g_autofree char *path = member(dir, MARKER_NAME);
+    (void)unlink(path);
+    (void)sync_folder(dir->path);
+    dir->engine[0] = '\0';
+}
+
+void data_dir_close(struct data_dir *dir)
+{
+    if (dir->path == NULL)
+        return;
+    if (dir->lock_fd >= 0)
+        (void)close(dir->lock_fd);
+    g_free(dir->path);
+    dir->path = NULL;
+    dir->lock_fd = -1;
+}

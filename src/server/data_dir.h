@@ -1,0 +1,49 @@
+/*
+ * The data directory: who has it, and which engine made what is in it.
+ *
+ * The host keeps two files there: kvs.lock, locked while a server has the directory, and kvs.store,
+ * a key file that names the engine. All else is the engine's.
+ */
+#ifndef SERVER_DATA_DIR_H
+#define SERVER_DATA_DIR_H
+
+#include <stdbool.h>
+
+#include <kvs/types.h>
+
+#define DATA_DIR_ENGINE_MAX 65u /* bytes of an engine's name, terminator included */
+
+struct data_dir {
+    char *path; /* owned, absolute */
+    int lock_fd;
+    bool is_new;                      /* the directory named no engine when it was opened */
+    char engine[DATA_DIR_ENGINE_MAX]; /* the engine that made the data; empty: none yet */
+};
+
+/*
+ * Makes the directory if it is missing (with its parents), locks it, and reads which engine it
+ * belongs to. KVS_OK; KVS_LOCKED (another process has it), KVS_INCOMPATIBLE (it holds other files,
+ * or the marker of a later kvs), KVS_DENIED, KVS_IO, KVS_INVALID (no directory), KVS_NO_MEMORY.
+ */
+KVS_MUST_USE kvs_status data_dir_open(struct data_dir *dir, const char *path,
+                                      struct kvs_error *err);
+
+/* The same for a directory that must hold a store already: KVS_MISSING when it does not, and then
+   nothing was made. */
+KVS_MUST_USE kvs_status data_dir_open_existing(struct data_dir *dir, const char *path,
+                                               struct kvs_error *err);
+
+/*
+ * Says that engine is going to use it, durably. KVS_OK, also when it is that engine's already;
+ * KVS_INCOMPATIBLE when it is another's: the message names both, and nothing was changed.
+ */
+KVS_MUST_USE kvs_status data_dir_claim(struct data_dir *dir, const char *engine,
+                                       struct kvs_error *err);
+
+/* Takes back the claim on a new directory, for an engine that could not open it. */
+void data_dir_unclaim(struct data_dir *dir);
+
+/* Unlocks. A zeroed or closed one is fine. */
+void data_dir_close(struct data_dir *dir);
+
+#endif

@@ -1,0 +1,20 @@
+/* What kvs-server does with a store that nobody serves: checking and salvaging. */
+#ifndef SERVER_MAINTENANCE_H
+#define SERVER_MAINTENANCE_H
+
+#include <kvs/server.h>
+
+/*
+ * Checks the store in config->data_dir (config->engine: NULL, or the one that made it). Each
+ * finding is a line on stdout. KVS_OK: sound. KVS_CORRUPT: there were findings. KVS_MISSING: no
+ * store there. KVS_UNSUPPORTED: its engine cannot. Otherwise as kvs_server_new.
+ */
+KVS_MUST_USE kvs_status maintenance_verify(const struct kvs_server_config *config,
+                                           struct kvs_error *err);
+
+/* Salvages it into target, a new or empty directory, which then is a data directory of the same
+   engine. What was lost is reported on stdout. As maintenance_verify. */
+KVS_MUST_USE kvs_status maintenance_repair(const struct kvs_server_config *config,
+                                           const char *target, struct kvs_error *err);
+
+#endif

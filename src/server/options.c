@@ -1,0 +1,198 @@
+/* See options.h. GLib's option parser does the reading; what is left here is checking values. */
+#include "server/options.h"
+
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <kvs/engine.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+#define INTERVAL_PREFIX "interval:"
+
+/* What GLib fills in, before it is checked. */
+struct raw {
+    gchar *threads;
+    gchar *sync;
+    gchar *log_level;
+    gchar *backlog;
+    gchar *key_max;
+    gchar *value_max;
+    gboolean list_plugins;
+    gboolean verify;
+    gboolean version;
+};
+
+static kvs_status parse_sync(struct kvs_server_config *config, const char *text,
+                             struct kvs_error *err)
+{
+    if (strcmp(text, "always") == 0) {
+        config->durability = KVS_DURABILITY_ALWAYS;
+        return KVS_OK;
+    }
+    if (strcmp(text, "none") == 0) {
+        config->durability = KVS_DURABILITY_NONE;
+        return KVS_OK;
+    }
+    uint64_t interval_ms;
+    if (g_str_has_prefix(text, INTERVAL_PREFIX) &&
+        text_parse_u64(text + strlen(INTERVAL_PREFIX), &interval_ms) && interval_ms > 0 &&
+        interval_ms <= UINT32_MAX) {
+        config->durability = KVS_DURABILITY_INTERVAL;
+        config->sync_interval_ms = interval_ms;
+        return KVS_OK;
+    }
+    return kvs_error_set(err, KVS_INVALID, 0,
+                         "--sync '%s' is not known: use always, none, or interval:MS with MS at "
+                         "least 1, as interval:1000",
+                         text);
+}
+
+/* Reads a count from 1 to UINT32_MAX, with k and m where bytes is set. Absent text: leaves ret. */
+static kvs_status parse_count(const char *flag, const char *text, bool bytes, uint64_t *ret,
+                              struct kvs_error *err)
+{
+    uint64_t value;
+    if (text == NULL)
+        return KVS_OK;
+    bool good = bytes ? text_parse_bytes(text, &value) : text_parse_u64(text, &value);
+    if (!good || value == 0 || value > UINT32_MAX)
+        return kvs_error_set(err, KVS_INVALID, 0, "%s '%s' is no positive number%s", flag, text,
+                             bytes ? " of bytes, as 4096 or 64k" : "");
+    *ret = value;
+    return KVS_OK;
+}
+
+static kvs_status check(struct options *options, const struct raw *raw, struct kvs_error *err)
+{
+    struct kvs_server_config *config = &options->config;
+    uint64_t threads = 0;
+    uint64_t backlog = 0;
+    kvs_status status = raw->sync != NULL ? parse_sync(config, raw->sync, err) : KVS_OK;
+    if (status == KVS_OK)
+        status = parse_count("--threads", raw->threads, false, &threads, err);
+    if (status == KVS_OK)
+        status = parse_count("--backlog", raw->backlog, false, &backlog, err);
+    if (status == KVS_OK)
+        status = parse_count("--key-max", raw->key_max, true, &config->key_max, err);
+    if (status == KVS_OK)
+        status = parse_count("--value-max", raw->value_max, true, &config->value_max, err);
+    if (status == KVS_OK && raw->log_level != NULL &&
+        !log_level_parse(raw->log_level, &config->log_level))
+        status = kvs_error_set(err, KVS_INVALID, 0,
+                               "--log-level '%s' is not known: use error, warn, info or debug",
+                               raw->log_level);
+    config->threads = (uint32_t)threads;
+    config->backlog = (uint32_t)backlog;
+    return status;
+}
+
+static void connect_config(struct options *options)
+{
+    struct kvs_server_config *config = &options->config;
+    config->size = (uint32_t)sizeof(*config);
+    config->address = options->address;
+    config->engine = options->engine;
+    config->pool = options->pool;
+    config->data_dir = options->data_dir;
+    config->plugin_dirs = (const char *const *)options->plugin_dirs;
+    config->engine_options = (const char *const *)options->engine_options;
+    config->pool_options = (const char *const *)options->pool_options;
+    if (options->plugin_dirs != NULL)
+        config->plugin_dir_count = g_strv_length(options->plugin_dirs);
+    if (options->engine_options != NULL)
+        config->engine_option_count = g_strv_length(options->engine_options);
+    if (options->pool_options != NULL)
+        config->pool_option_count = g_strv_length(options->pool_options);
+}
+
+static kvs_status parse(struct options *options, struct raw *raw, int *argc, char ***argv,
+                        struct kvs_error *err)
+{
+    const GOptionEntry entries[] = {
+        {"addr", 'a', 0, G_OPTION_ARG_STRING, &options->address,
+         "Listen here; port 0: any free one (127.0.0.1:4000)", "IP:PORT"},
+        {"engine", 'e', 0, G_OPTION_ARG_STRING, &options->engine,
+         "Storage engine (the one that made the data; log on a first run)", "NAME"},
+        {"pool", 'p', 0, G_OPTION_ARG_STRING, &options->pool, "Thread pool (shared-queue)", "NAME"},
+        {"threads", 't', 0, G_OPTION_ARG_STRING, &raw->threads,
+         "Threads of the pool (the CPUs that this process may use)", "N"},
+        {"data-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->data_dir,
+         "Where the data are; made if missing (kvs-data)", "DIR"},
+        {"sync", 's', 0, G_OPTION_ARG_STRING, &raw->sync,
+         "What an acknowledged write survives: always (power loss), interval:MS (kill -9; power "
+         "loss after MS), none (kill -9) (always)",
+         "MODE"},
+        {"plugin-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->plugin_dirs,
+         "Look for plugins here first; may be repeated", "DIR"},
+        {"engine-opt", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->engine_options,
+         "An option of the engine; may be repeated", "K=V"},
+        {"pool-opt", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->pool_options,
+         "An option of the pool; may be repeated", "K=V"},
+        {"key-max", 0, 0, G_OPTION_ARG_STRING, &raw->key_max, "Largest key (64k, the most)",
+         "BYTES"},
+        {"value-max", 0, 0, G_OPTION_ARG_STRING, &raw->value_max, "Largest value (64m, the most)",
+         "BYTES"},
+        {"backlog", 0, 0, G_OPTION_ARG_STRING, &raw->backlog,
+         "Connections that may wait to be accepted (4096)", "N"},
+        {"log-level", 'l', 0, G_OPTION_ARG_STRING, &raw->log_level,
+         "error, warn, info or debug (info)", "LEVEL"},
+        {"list-plugins", 0, 0, G_OPTION_ARG_NONE, &raw->list_plugins,
+         "Show every plugin found with its options, and exit", NULL},
+        {"verify", 0, 0, G_OPTION_ARG_NONE, &raw->verify,
+         "Check every byte of the stopped store in the data directory, and exit", NULL},
+        {"repair", 0, 0, G_OPTION_ARG_FILENAME, &options->repair_dir,
+         "Salvage the stopped store into the new directory DIR, and exit", "DIR"},
+        {"version", 'V', 0, G_OPTION_ARG_NONE, &raw->version, "Show the version, and exit", NULL},
+        {.long_name = NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autoptr(GError) error = NULL;
+    g_option_context_set_summary(
+        context, "A durable key/value server whose storage engine and thread pool are plugins.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, argc, argv, &error))
+        return kvs_error_set(err, KVS_INVALID, 0, "%s; see kvs-server --help", error->message);
+    if (*argc > 1)
+        return kvs_error_set(err, KVS_INVALID, 0, "unexpected argument '%s'; see kvs-server --help",
+                             (*argv)[1]);
+    if (raw->verify && options->repair_dir != NULL)
+        return kvs_error_set(err, KVS_INVALID, 0, "choose one of --verify and --repair");
+    return check(options, raw, err);
+}
+
+kvs_status options_parse(struct options *options, int *argc, char ***argv, struct kvs_error *err)
+{
+    struct raw raw = {0};
+    memset(options, 0, sizeof(*options));
+    kvs_status status = parse(options, &raw, argc, argv, err);
+    connect_config(options);
+    options->repair_target = options->repair_dir;
+    options->action = raw.version                   ? OPTIONS_VERSION
+                      : raw.list_plugins            ? OPTIONS_LIST_PLUGINS
+                      : raw.verify                  ? OPTIONS_VERIFY
+                      : options->repair_dir != NULL ? OPTIONS_REPAIR
+                                                    : OPTIONS_SERVE;
+    g_free(raw.threads);
+    g_free(raw.sync);
+    g_free(raw.log_level);
+    g_free(raw.backlog);
+    g_free(raw.key_max);
+    g_free(raw.value_max);
+    return status;
+}
+
+void options_deinit(struct options *options)
+{
+    g_free(options->address);
+    g_free(options->engine);
+    g_free(options->pool);
+    g_free(options->data_dir);
+    g_free(options->repair_dir);
+    g_strfreev(options->plugin_dirs);
+    g_strfreev(options->engine_options);
+    g_strfreev(options->pool_options);
+    memset(options, 0, sizeof(*options));
+}

@@ -1,0 +1,41 @@
+/* kvs-server's command line. */
+#ifndef SERVER_OPTIONS_H
+#define SERVER_OPTIONS_H
+
+#include <stdbool.h>
+
+#include <kvs/server.h>
+
+enum options_action {
+    OPTIONS_SERVE,
+    OPTIONS_LIST_PLUGINS,
+    OPTIONS_VERIFY,
+    OPTIONS_REPAIR,
+    OPTIONS_VERSION,
+};
+
+struct options {
+    enum options_action action;
+    struct kvs_server_config config; /* its pointers lead into this struct's memory */
+    const char *repair_target;       /* OPTIONS_REPAIR */
+
+    /* Owned; NULL-terminated lists may be NULL. */
+    char *address;
+    char *engine;
+    char *pool;
+    char *data_dir;
+    char *repair_dir;
+    char **plugin_dirs;
+    char **engine_options;
+    char **pool_options;
+};
+
+/*
+ * Reads the command line (changed by it). -h prints help and ends the program. KVS_OK, or
+ * KVS_INVALID with a message that quotes what is wrong. Free with options_deinit either way.
+ */
+KVS_MUST_USE kvs_status options_parse(struct options *options, int *argc, char ***argv,
+                                      struct kvs_error *err);
+void options_deinit(struct options *options);
+
+#endif

@@ -1,0 +1,441 @@
+/*
+ * The one place that puts a server together and takes it down (include/kvs/server.h).
+ *
+ * Up, in this order, so that what is likely to be wrong shows before anything is touched: address,
+ * plugins and their options, data directory, port, store, pool, listening. Down in the reverse
+ * order. Every step is safe on a server that is half built.
+ *
+ * Threads. kvs_server_run's thread waits for the stop. Where the pool's workers poll (idle hook) it
+ * does nothing else; otherwise it is the reactor.
+ *
+ * Stopping. The listener goes first; then every connection is made to see the end of its input, so
+ * that the ordinary path answers what was received, sends it and closes. Who does not take his
+ * replies within drain_timeout_ms is cut off. Then the pool is drained and the store closed.
+ *
+ * I1  The pool ends before the workers' states are freed, these before the store closes.
+ */
+#include <kvs/server.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <kvs/version.h>
+
+#include "base/address.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "command/command.h"
+#include "command/store.h"
+#include "plugin/host.h"
+#include "plugin/loader.h"
+#include "protocol/native.h"
+#include "server/connection_set.h"
+#include "server/data_dir.h"
+#include "server/listener.h"
+#include "server/pool.h"
+#include "server/reactor.h"
+#include "server/stats.h"
+#include "server/worker.h"
+
+#define DEFAULT_BACKLOG          4096u
+#define DEFAULT_DRAIN_TIMEOUT_MS 5000u
+#define DEFAULT_ENGINE           "log"
+#define DEFAULT_POOL             "shared-queue"
+#define DEFAULT_DATA_DIR         "kvs-data"
+#define DRAIN_POLL_NS            ((int64_t)10000000) /* the reactor's look at the clock while draining */
+
+struct kvs_server {
+    /* Constant once kvs_server_new returned. */
+    struct log log;
+    struct plugin_dirs dirs;
+    struct data_dir data_dir;
+    struct plugin *engine_plugin;
+    struct plugin_host *engine_host;
+    struct store store;
+    struct workers workers;
+    struct server_pool pool;
+    struct listener listener;
+    struct reactor reactor;
+    struct connection_set connections;
+    struct command_context commands;
+    struct server_stats stats;
+    uint64_t drain_timeout_ms;
+    uint32_t threads;
+    int stop_fd; /* eventfd: readable once a stop was asked for */
+
+    /* Written by any plugin thread, read by run; release/acquire through stop_fd. */
+    _Atomic uint32_t engine_failed;
+};
+
+/* ---- up ----------------------------------------------------------------------------------- */
+
+/* The configuration with its defaults in place. */
+struct settings {
+    const struct kvs_server_config *config;
+    struct address address;
+    const char *engine;
+    const char *pool;
+    const char *data_dir;
+    uint32_t durability;
+    struct request_limits limits;
+};
+
+static uint32_t limit_of(uint64_t configured, uint32_t most)
+{
+    return configured == 0 ? most : (uint32_t)configured;
+}
+
+static kvs_status settings_check(struct settings *settings, const struct kvs_server_config *config,
+                                 struct kvs_error *err)
+{
+    *settings = (struct settings){.config = config};
+    if (config->size < sizeof(*config))
+        return kvs_error_set(
+            err, KVS_INCOMPATIBLE, 0,
+            "the server's configuration has %u bytes, not %zu: compile against the "
+            "headers of this kvs",
+            config->size, sizeof(*config));
+    settings->engine = config->engine;
+    settings->pool = config->pool != NULL ? config->pool : DEFAULT_POOL;
+    settings->data_dir = config->data_dir != NULL ? config->data_dir : DEFAULT_DATA_DIR;
+    settings->durability = config->durability != 0 ? config->durability : KVS_DURABILITY_ALWAYS;
+    if (settings->durability > KVS_DURABILITY_NONE)
+        return kvs_error_set(err, KVS_INVALID, 0, "durability mode %u does not exist",
+                             settings->durability);
+    if (settings->durability == KVS_DURABILITY_INTERVAL && config->sync_interval_ms == 0)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "the interval between syncs must be at least 1 ms");
+    if (config->key_max > NATIVE_KEY_MAX || config->value_max > NATIVE_VALUE_MAX)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "keys can be limited to at most %u bytes and values to at most %u",
+                             NATIVE_KEY_MAX, NATIVE_VALUE_MAX);
+    settings->limits.key_max = limit_of(config->key_max, NATIVE_KEY_MAX);
+    settings->limits.value_max = limit_of(config->value_max, NATIVE_VALUE_MAX);
+    return address_parse(config->address != NULL ? config->address : ADDRESS_DEFAULT,
+                         &settings->address, err);
+}
+
+static void engine_fatal(void *arg, const char *message)
+{
+    struct kvs_server *server = arg;
+    (void)message; /* the host logged it */
+    atomic_store(&server->engine_failed, 1);
+    kvs_server_stop(server);
+}
+
+/* Loads the engine that the data was made with, or that was asked for, and checks its options. */
+static kvs_status load_engine(struct kvs_server *server, const struct settings *settings,
+                              struct kvs_error *err)
+{
+    const char *made_by = server->data_dir.engine;
+    const char *name = settings->engine != NULL ? settings->engine
+                       : made_by[0] != '\0'     ? made_by
+                                                : DEFAULT_ENGINE;
+    kvs_status status =
+        plugin_open(&server->dirs, KVS_PLUGIN_ENGINE, name, &server->engine_plugin, err);
+    if (status != KVS_OK)
+        return status;
+    struct plugin_host_config config = {
+        .plugin = server->engine_plugin,
+        .log = &server->log,
+        .options = settings->config->engine_options,
+        .option_count = settings->config->engine_option_count,
+        .fatal = engine_fatal,
+        .fatal_arg = server,
+    };
+    return plugin_host_new(&config, &server->engine_host, err);
+}
+
+static kvs_status open_store(struct kvs_server *server, const struct settings *settings,
+                             struct kvs_error *err)
+{
+    kvs_status status = data_dir_claim(&server->data_dir, server->engine_plugin->name, err);
+    if (status != KVS_OK)
+        return status;
+    struct kvs_engine_config config = {
+        .size = (uint32_t)sizeof(config),
+        .flags = KVS_OPEN_CREATE,
+        .durability = settings->durability,
+        .threads = server->threads,
+        .sync_interval_ms = settings->config->sync_interval_ms,
+        .data_dir = server->data_dir.path,
+        .host = plugin_host_services(server->engine_host),
+    };
+    status = store_open(&server->store, &server->engine_plugin->ops.engine, &config,
+                        &settings->limits, err);
+    if (status != KVS_OK)
+        data_dir_unclaim(&server->data_dir);
+    return status;
+}
+
+static int32_t pool_idle(void *arg, int64_t timeout_ns)
+{
+    struct kvs_server *server = arg;
+    return reactor_poll(&server->reactor, timeout_ns);
+}
+
+static void pool_wake_idle(void *arg)
+{
+    struct kvs_server *server = arg;
+    reactor_wake(&server->reactor);
+}
+
+static void pool_job_lost(void *arg, const struct kvs_job *job)
+{
+    struct kvs_server *server = arg;
+    log_error(&server->log, "a request ended its thread: its connection is closed");
+    connection_drop(job->arg);
+}
+
+static kvs_status start_pool(struct kvs_server *server, const struct settings *settings,
+                             struct kvs_error *err)
+{
+    struct reactor *reactor = &server->reactor;
+    reactor->pool_ops = server_pool_ops(&server->pool);
+    reactor->pool_is_inline = server_pool_can(&server->pool, KVS_POOL_INLINE);
+    reactor->pool_polls = server_pool_can(&server->pool, KVS_POOL_RUNS_IDLE_HOOK);
+    reactor->connections = &server->connections;
+    reactor->listener = &server->listener;
+    reactor->log = &server->log;
+    reactor->service = (struct connection_service){
+        .commands = &server->commands,
+        .workers = &server->workers,
+        .log = &server->log,
+        .blocking = server_pool_can(&server->pool, KVS_POOL_UNBOUNDED),
+        .writes_wait = settings->durability == KVS_DURABILITY_ALWAYS,
+        .requeue = reactor_requeue,
+        .close = reactor_take_closed,
+        .arg = reactor,
+    };
+    struct kvs_pool_config config = {
+        .size = (uint32_t)sizeof(config),
+        .threads = server->threads,
+        .thread_name = "kvs-worker",
+        .arg = server,
+        .job_lost = pool_job_lost,
+    };
+    if (reactor->pool_polls) {
+        config.idle = pool_idle;
+        config.wake_idle = pool_wake_idle;
+    }
+    return server_pool_start(&server->pool, &config, err);
+}
+
+static void log_started(const struct kvs_server *server, const struct settings *settings)
+{
+    char address[ADDRESS_TEXT_MAX];
+    char sync[48] = "none";
+    address_format(&server->listener.address, address);
+    if (settings->durability == KVS_DURABILITY_ALWAYS)
+        (void)snprintf(sync, sizeof(sync), "always");
+    else if (settings->durability == KVS_DURABILITY_INTERVAL)
+        (void)snprintf(sync, sizeof(sync), "interval:%llu",
+                       (unsigned long long)settings->config->sync_interval_ms);
+    char threads[32] = "1 (the caller's)";
+    if (server->reactor.service.blocking)
+        (void)snprintf(threads, sizeof(threads), "one per connection");
+    else if (!server->reactor.pool_is_inline)
+        (void)snprintf(threads, sizeof(threads), "%u", server->threads);
+    log_info(&server->log,
+             "kvs-server " KVS_VERSION " listens on %s; engine %s %s, pool %s %s, threads %s, sync "
+             "%s, data directory %s",
+             address, server->engine_plugin->name, server->engine_plugin->descriptor->version,
+             server->pool.plugin->name, server->pool.plugin->descriptor->version, threads, sync,
+             server->data_dir.path);
+}
+
+static kvs_status bring_up(struct kvs_server *server, const struct settings *settings,
+                           struct kvs_error *err)
+{
+    const struct kvs_server_config *config = settings->config;
+    kvs_status status =
+        plugin_dirs_init(&server->dirs, config->plugin_dirs, config->plugin_dir_count);
+    if (status != KVS_OK)
+        return kvs_error_set(err, status, 0, "out of memory");
+    status = server_pool_load(&server->pool, &server->dirs, settings->pool, config->pool_options,
+                              config->pool_option_count, &server->log, err);
+    if (status == KVS_OK)
+        status = data_dir_open(&server->data_dir, settings->data_dir, err);
+    if (status == KVS_OK)
+        status = load_engine(server, settings, err);
+    if (status == KVS_OK)
+        status = listener_open(&server->listener, &settings->address, err);
+    if (status == KVS_OK)
+        status = reactor_open(&server->reactor, err);
+    if (status == KVS_OK)
+        status = open_store(server, settings, err);
+    if (status == KVS_OK)
+        status = workers_init(&server->workers, &server->store, err);
+    if (status == KVS_OK)
+        status = start_pool(server, settings, err);
+    if (status != KVS_OK)
+        return status;
+    server->reactor.pool = server->pool.pool;
+    server->commands = (struct command_context){
+        .store = &server->store,
+        .engine_name = server->engine_plugin->name,
+        .visit_stats = server_stats_visit,
+        .visit_stats_arg = &server->stats,
+    };
+    server->stats = (struct server_stats){
+        .store = &server->store,
+        .workers = &server->workers,
+        .connections = &server->connections,
+        .reactor = &server->reactor,
+        .pool = &server->pool,
+        .engine_host = server->engine_host,
+        .started_ns = clock_now_ns(),
+    };
+    return listener_listen(&server->listener,
+                           config->backlog != 0 ? config->backlog : DEFAULT_BACKLOG, err);
+}
+
+static void freep_server(struct kvs_server **server)
+{
+    kvs_server_free(*server);
+}
+
+kvs_status kvs_server_new(const struct kvs_server_config *config, struct kvs_server **ret_server,
+                          struct kvs_error *err)
+{
+    struct settings settings;
+    kvs_status status = settings_check(&settings, config, err);
+    if (status != KVS_OK)
+        return status;
+    _cleanup_(freep_server) struct kvs_server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    server->listener.fd = -1;
+    server->data_dir.lock_fd = -1;
+    connection_set_init(&server->connections);
+    log_init(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO, config->log,
+             config->log_arg);
+    server->threads = config->threads != 0 ? config->threads : server_pool_default_threads();
+    server->drain_timeout_ms =
+        config->drain_timeout_ms != 0 ? config->drain_timeout_ms : DEFAULT_DRAIN_TIMEOUT_MS;
+    server->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (server->stop_fd < 0)
+        return kvs_error_set(err, KVS_NO_MEMORY, errno, "cannot make an eventfd: %s",
+                             strerror(errno));
+    status = bring_up(server, &settings, err);
+    if (status != KVS_OK)
+        return status;
+    log_started(server, &settings);
+    *ret_server = TAKE(server);
+    return KVS_OK;
+}
+
+/* ---- running ------------------------------------------------------------------------------ */
+
+void kvs_server_stop(struct kvs_server *server)
+{
+    uint64_t one = 1;
+    int saved_errno = errno; /* it may run in a signal handler */
+    ssize_t written = write(server->stop_fd, &one, sizeof(one));
+    (void)written;
+    reactor_wake(&server->reactor);
+    errno = saved_errno;
+}
+
+uint16_t kvs_server_port(const struct kvs_server *server)
+{
+    return server->listener.port;
+}
+
+/* Waits up to timeout_ms for a stop. */
+static bool stop_requested(const struct kvs_server *server, int timeout_ms)
+{
+    struct pollfd stop = {.fd = server->stop_fd, .events = POLLIN};
+    return poll(&stop, 1, timeout_ms) > 0;
+}
+
+static void serve_until_stop(struct kvs_server *server)
+{
+    if (server->reactor.pool_polls) {
+        while (!stop_requested(server, -1))
+            continue;
+        return;
+    }
+    /* A stop wakes the reactor, and is seen before it sleeps again. */
+    while (!stop_requested(server, 0))
+        (void)reactor_poll(&server->reactor, -1);
+}
+
+/* Waits until no connection is left, serving meanwhile where that is this thread's job. */
+static bool wait_for_connections(struct kvs_server *server, uint64_t timeout_ms)
+{
+    uint64_t deadline_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
+    if (server->reactor.pool_polls)
+        return connection_set_wait_empty(&server->connections, timeout_ms * NS_PER_MS);
+    while (!connection_set_wait_empty(&server->connections, 0)) {
+        if (clock_now_ns() >= deadline_ns)
+            return false;
+        (void)reactor_poll(&server->reactor, DRAIN_POLL_NS);
+    }
+    return true;
+}
+
+static void end_connections(struct kvs_server *server)
+{
+    reactor_accept_end(&server->reactor);
+    connection_set_end_input(&server->connections);
+    if (wait_for_connections(server, server->drain_timeout_ms))
+        return;
+    uint64_t open;
+    uint64_t accepted;
+    connection_set_count(&server->connections, &open, &accepted);
+    log_warn(&server->log, "cutting off %llu connections that do not take their replies",
+             (unsigned long long)open);
+    connection_set_cut(&server->connections);
+    while (!wait_for_connections(server, DEFAULT_DRAIN_TIMEOUT_MS))
+        log_warn(&server->log, "still waiting for requests that the engine has not answered");
+}
+
+/* Ends the pool and closes the store: the first fault counts. */
+static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
+{
+    kvs_status status = server_pool_stop(&server->pool, err);
+    workers_deinit(&server->workers); /* I1 */
+    kvs_status closed = store_close(&server->store, status == KVS_OK ? err : NULL);
+    listener_close(&server->listener);
+    return status != KVS_OK ? status : closed;
+}
+
+kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err)
+{
+    kvs_status status = reactor_accept_begin(&server->reactor, err);
+    if (status != KVS_OK)
+        return status;
+    reactor_wake(&server->reactor);
+    serve_until_stop(server);
+    log_info(&server->log, "stopping");
+    end_connections(server);
+    status = take_down(server, err);
+    if (status == KVS_OK && atomic_load(&server->engine_failed) != 0)
+        status = kvs_error_set(err, KVS_IO, 0, "the engine gave up; see the log");
+    if (status == KVS_OK)
+        log_info(&server->log, "stopped");
+    return status;
+}
+
+void kvs_server_free(struct kvs_server *server)
+{
+    if (server == NULL)
+        return;
+    (void)take_down(server, NULL);
+    reactor_close(&server->reactor);
+    plugin_host_free(server->engine_host);
+    plugin_free(server->engine_plugin);
+    server_pool_deinit(&server->pool);
+    data_dir_close(&server->data_dir);
+    plugin_dirs_deinit(&server->dirs);
+    connection_set_deinit(&server->connections);
+    if (server->stop_fd >= 0)
+        (void)close(server->stop_fd);
+    free(server);
+}

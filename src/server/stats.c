@@ -1,0 +1,75 @@
+/* See stats.h. */
+#include "server/stats.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+#define NAME_MAX_SIZE 128u
+
+/* Puts a prefix in front of the names on their way to the visitor. */
+struct prefixed {
+    const char *prefix;
+    kvs_stat_fn visit;
+    void *arg;
+};
+
+static void visit_prefixed(void *arg, const char *name, uint64_t value)
+{
+    const struct prefixed *to = arg;
+    char full[NAME_MAX_SIZE];
+    (void)snprintf(full, sizeof(full), "%s%s", to->prefix, name);
+    to->visit(to->arg, full, value);
+}
+
+static void visit_server(const struct server_stats *stats, kvs_stat_fn visit, void *arg)
+{
+    struct worker_counters counters;
+    uint64_t open;
+    uint64_t accepted;
+    workers_count(stats->workers, &counters);
+    connection_set_count(stats->connections, &open, &accepted);
+    visit(arg, "uptime_ms", (clock_now_ns() - stats->started_ns) / NS_PER_MS);
+    visit(arg, "connections", open);
+    visit(arg, "connections_accepted", accepted);
+    visit(arg, "accept_pauses",
+          atomic_load_explicit(&stats->reactor->refused, memory_order_relaxed));
+    visit(arg, "requests", counters.requests);
+    visit(arg, "errors", counters.errors);
+    visit(arg, "received_bytes", counters.bytes_received);
+    visit(arg, "sent_bytes", counters.bytes_sent);
+}
+
+static void visit_pool(const struct server_stats *stats, kvs_stat_fn visit, void *arg)
+{
+    const struct kvs_pool_ops *ops = server_pool_ops(stats->pool);
+    if (ops->stats == NULL)
+        return;
+    struct kvs_pool_stats pool = {.size = (uint32_t)sizeof(pool)};
+    ops->stats(stats->pool->pool, &pool);
+    visit(arg, "threads", pool.threads);
+    visit(arg, "threads_started", pool.threads_started);
+    visit(arg, "threads_lost", pool.threads_lost);
+    visit(arg, "threads_replaced", pool.threads_replaced);
+    visit(arg, "jobs_spawned", pool.jobs_spawned);
+    visit(arg, "jobs_refused", pool.jobs_refused);
+    visit(arg, "jobs_run", pool.jobs_run);
+    visit(arg, "jobs_dropped", pool.jobs_dropped);
+    visit(arg, "jobs_lost", pool.jobs_lost);
+    visit(arg, "jobs_queued", pool.jobs_queued);
+    visit(arg, "jobs_running", pool.jobs_running);
+    visit(arg, "wakeups", pool.wakeups);
+}
+
+void server_stats_visit(void *arg, kvs_stat_fn visit, void *visit_arg)
+{
+    const struct server_stats *stats = arg;
+    struct prefixed pool = {"pool_", visit, visit_arg};
+    struct prefixed engine = {"engine_", visit, visit_arg};
+    visit_server(stats, visit, visit_arg);
+    visit_pool(stats, visit_prefixed, &pool);
+    plugin_host_visit_metrics(stats->pool->host, visit_prefixed, &pool);
+    if (stats->store->engine->stats != NULL)
+        stats->store->engine->stats(stats->store->db, visit_prefixed, &engine);
+    plugin_host_visit_metrics(stats->engine_host, visit_prefixed, &engine);
+}

@@ -1,0 +1,167 @@
+/*
+ * See worker.h. A worker hangs on a thread-specific key of its server, whose destructor frees it
+ * when the thread ends, however it ends.
+ *
+ * I1  A worker is in the list from its making to its freeing, so no counter is lost or counted
+ * twice: it moves into `finished` in the same critical section that takes it off the list. I2  The
+ * engine's state is detached before the store closes: all pool threads have ended by then, and
+ * workers_deinit frees that of the thread that closes.
+ */
+#include "server/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void worker_free(void *arg)
+{
+    struct worker *worker = arg;
+    struct workers *workers = worker->workers;
+    const struct kvs_engine_ops *engine = workers->store->engine;
+
+    (void)pthread_mutex_lock(&workers->lock);
+    counter_add(&workers->finished.requests, worker->counters.requests);
+    counter_add(&workers->finished.errors, worker->counters.errors);
+    counter_add(&workers->finished.bytes_received, worker->counters.bytes_received);
+    counter_add(&workers->finished.bytes_sent, worker->counters.bytes_sent);
+    if (worker->previous != NULL)
+        worker->previous->next = worker->next;
+    else
+        workers->first = worker->next;
+    if (worker->next != NULL)
+        worker->next->previous = worker->previous;
+    (void)pthread_mutex_unlock(&workers->lock);
+
+    if (worker->tls != NULL)
+        engine->thread_detach(workers->store->db, worker->tls);
+    for (uint32_t i = 0; i < worker->spare_count; i++)
+        buffer_deinit(&worker->spares[i]);
+    while (worker->groups != NULL) {
+        struct write_group *group = worker->groups;
+        worker->groups = group->next;
+        free(group);
+    }
+    free(worker);
+}
+
+kvs_status workers_init(struct workers *workers, struct store *store, struct kvs_error *err)
+{
+    memset(workers, 0, sizeof(*workers));
+    int error = pthread_key_create(&workers->key, worker_free);
+    if (error != 0)
+        return kvs_error_set(
+            err, KVS_BUSY, error,
+            "the process has no thread-specific key left (%s): start fewer servers "
+            "in it",
+            strerror(error));
+    (void)pthread_mutex_init(&workers->lock, NULL);
+    workers->store = store;
+    return KVS_OK;
+}
+
+void workers_deinit(struct workers *workers)
+{
+    if (workers->store == NULL)
+        return;
+    struct worker *own = pthread_getspecific(workers->key);
+    if (own != NULL)
+        worker_free(own);
+    (void)pthread_key_delete(workers->key);
+    (void)pthread_mutex_destroy(&workers->lock);
+    workers->store = NULL;
+}
+
+static struct worker *worker_new(struct workers *workers)
+{
+    const struct kvs_engine_ops *engine = workers->store->engine;
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL)
+        return NULL;
+    worker->workers = workers;
+    if (pthread_setspecific(workers->key, worker) != 0) {
+        free(worker);
+        return NULL;
+    }
+    /* Without the engine's state calls are slower, not wrong. */
+    if (engine->thread_attach != NULL &&
+        engine->thread_attach(workers->store->db, &worker->tls, NULL) != KVS_OK)
+        worker->tls = NULL;
+    (void)pthread_mutex_lock(&workers->lock);
+    worker->next = workers->first;
+    if (worker->next != NULL)
+        worker->next->previous = worker;
+    workers->first = worker;
+    (void)pthread_mutex_unlock(&workers->lock);
+    return worker;
+}
+
+struct worker *worker_current(struct workers *workers)
+{
+    struct worker *worker = pthread_getspecific(workers->key);
+    return worker != NULL ? worker : worker_new(workers);
+}
+
+static void add_counters(struct worker_counters *to, const struct worker_counters *from)
+{
+    counter_add(&to->requests, atomic_load_explicit(&from->requests, memory_order_relaxed));
+    counter_add(&to->errors, atomic_load_explicit(&from->errors, memory_order_relaxed));
+    counter_add(&to->bytes_received,
+                atomic_load_explicit(&from->bytes_received, memory_order_relaxed));
+    counter_add(&to->bytes_sent, atomic_load_explicit(&from->bytes_sent, memory_order_relaxed));
+}
+
+void workers_count(struct workers *workers, struct worker_counters *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    (void)pthread_mutex_lock(&workers->lock);
+    add_counters(ret, &workers->finished);
+    for (const struct worker *worker = workers->first; worker != NULL; worker = worker->next)
+        add_counters(ret, &worker->counters);
+    (void)pthread_mutex_unlock(&workers->lock);
+}
+
+kvs_status worker_take_buffer(struct worker *worker, struct buffer *buffer)
+{
+    if (worker->spare_count == 0)
+        return buffer_reserve(buffer, BUFFER_STANDARD);
+    *buffer = worker->spares[--worker->spare_count];
+    return KVS_OK;
+}
+
+void worker_give_buffer(struct worker *worker, struct buffer *buffer)
+{
+    if (buffer->cap < BUFFER_STANDARD || buffer->cap > BUFFER_KEPT_MAX ||
+        worker->spare_count == SPARE_BUFFER_MAX) {
+        buffer_deinit(buffer);
+        return;
+    }
+    worker->spares[worker->spare_count++] =
+        (struct buffer){.data = buffer->data, .cap = buffer->cap};
+    *buffer = (struct buffer){0};
+}
+
+struct write_group *worker_take_group(struct worker *worker)
+{
+    struct write_group *group = worker->groups;
+    if (group != NULL) {
+        worker->groups = group->next;
+    } else {
+        group = malloc(sizeof(*group));
+        if (group == NULL)
+            return NULL;
+    }
+    memset(&group->batch, 0, sizeof(group->batch));
+    group->input_size = 0;
+    group->status = KVS_OK;
+    group->message[0] = '\0';
+    group->error = (struct kvs_error)KVS_ERROR_INIT(group->message);
+    group->batch.size = (uint32_t)sizeof(group->batch);
+    group->batch.ops = group->ops;
+    group->batch.err = &group->error;
+    return group;
+}
+
+void worker_give_group(struct worker *worker, struct write_group *group)
+{
+    group->next = worker->groups;
+    worker->groups = group;
+}

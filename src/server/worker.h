@@ -1,0 +1,93 @@
+/*
+ * What a thread needs to serve connections of one server: the engine's per-thread state, spare
+ * buffers, spare write groups, counters. A thread gets its worker at first use and loses it when it
+ * ends, so pools may start and end threads as they like.
+ *
+ * A worker is used by its own thread only; the counters may be read by others.
+ */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "command/store.h"
+
+#define WRITE_GROUP_MAX  128u /* writes that one read from a socket makes into one batch */
+#define BUFFER_STANDARD  ((size_t)16384)  /* bytes of a fresh connection buffer */
+#define BUFFER_KEPT_MAX  ((size_t)262144) /* bytes of a buffer that is worth keeping as a spare */
+#define SPARE_BUFFER_MAX 8u
+
+/* The writes of one connection that are applied together, in the order they were received. */
+struct write_group {
+    struct kvs_batch batch;
+    struct kvs_op ops[WRITE_GROUP_MAX];
+    uint64_t ids[WRITE_GROUP_MAX]; /* of the requests */
+    uint64_t input_size;           /* bytes of input that the requests take */
+    kvs_status status;             /* of the batch, once complete */
+    struct kvs_error error;
+    char message[KVS_ERROR_MESSAGE_MAX];
+    struct write_group *next; /* in a worker's list of spares */
+};
+
+/* Written by the worker's thread, read by whoever asks for statistics; relaxed: they order nothing.
+ */
+struct worker_counters {
+    _Atomic uint64_t requests;
+    _Atomic uint64_t errors; /* replies with a negative status */
+    _Atomic uint64_t bytes_received;
+    _Atomic uint64_t bytes_sent;
+};
+
+struct worker {
+    struct workers *workers;
+    struct kvs_tls *tls; /* NULL where the engine wants none, or could give none */
+    struct buffer spares[SPARE_BUFFER_MAX];
+    uint32_t spare_count;
+    struct write_group *groups;
+    struct worker_counters counters;
+    struct worker *next; /* guarded by workers->lock */
+    struct worker *previous;
+};
+
+/* All workers of one server. */
+struct workers {
+    pthread_key_t key;
+    struct store *store;
+    pthread_mutex_t lock;
+    struct worker *first;            /* guarded by lock */
+    struct worker_counters finished; /* of threads that ended; guarded by lock */
+};
+
+/* store must be open and outlive the workers. KVS_OK, KVS_BUSY (no thread key to be had). */
+KVS_MUST_USE kvs_status workers_init(struct workers *workers, struct store *store,
+                                     struct kvs_error *err);
+/* Frees the calling thread's worker too. All other threads that had one have ended. */
+void workers_deinit(struct workers *workers);
+
+/* The calling thread's worker, made at first use. NULL: out of memory. */
+struct worker *worker_current(struct workers *workers);
+
+/* Sums up the counters of all threads so far. */
+void workers_count(struct workers *workers, struct worker_counters *ret);
+
+/* Takes a spare buffer, or makes one of BUFFER_STANDARD bytes. *buffer is empty without memory.
+   KVS_NO_MEMORY: it stays so. */
+KVS_MUST_USE kvs_status worker_take_buffer(struct worker *worker, struct buffer *buffer);
+/* Takes an empty buffer's memory back; buffer is then without memory. */
+void worker_give_buffer(struct worker *worker, struct buffer *buffer);
+
+/* A group without writes, or NULL: out of memory. */
+struct write_group *worker_take_group(struct worker *worker);
+void worker_give_group(struct worker *worker, struct write_group *group);
+
+/* Adds to a counter of one's own worker. A plain read and write: nobody else writes it. */
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t delta)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + delta,
+                          memory_order_relaxed);
+}
+
+#endif

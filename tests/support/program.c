@@ -1,0 +1,275 @@
+/* See program.h. Output is collected in temporary files, so that nothing can block on a full pipe.
+ */
+#include "support/program.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define ARGUMENTS_MAX 64
+#define PAUSE_NS      2000000L
+
+static void pause_shortly(void)
+{
+    struct timespec pause = {0, PAUSE_NS};
+    (void)nanosleep(&pause, NULL);
+}
+
+static const char *from_environment(const char *name)
+{
+    const char *path = getenv(name);
+    if (path == NULL) {
+        print_error("%s is not set: run this through 'meson test'\n", name);
+        abort();
+    }
+    return path;
+}
+
+const char *program_server(void)
+{
+    return from_environment("KVS_TEST_SERVER");
+}
+
+const char *program_client(void)
+{
+    return from_environment("KVS_TEST_CLIENT");
+}
+
+static int status_of(int wait_status)
+{
+    return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+}
+
+/* Waits for the end of a child; kills it and fails the test when that takes too long. */
+static int wait_for_end(pid_t pid)
+{
+    uint64_t deadline_ns = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
+    int status;
+    for (;;) {
+        pid_t ended = waitpid(pid, &status, WNOHANG);
+        if (ended == pid)
+            return status_of(status);
+        if (clock_now_ns() > deadline_ns) {
+            (void)kill(pid, SIGKILL);
+            (void)waitpid(pid, &status, 0);
+            fail_msg("process %d did not end within %u ms", (int)pid, SUPPORT_WAIT_MS);
+        }
+        pause_shortly();
+    }
+}
+
+static int temp_file(void)
+{
+    char *dir = temp_dir_new();
+    char *path = path_join(dir, "stream");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        abort();
+    free(path);
+    temp_dir_free(dir); /* the open file lives on without a name */
+    return fd;
+}
+
+static char *read_whole(int fd, size_t *ret_size)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        abort();
+    size_t size = (size_t)info.st_size;
+    char *content = malloc(size + 1);
+    size_t have = 0;
+    while (have < size) {
+        ssize_t count = pread(fd, content + have, size - have, (off_t)have);
+        if (count <= 0)
+            break;
+        have += (size_t)count;
+    }
+    content[have] = '\0';
+    if (ret_size != NULL)
+        *ret_size = have;
+    return content;
+}
+
+static pid_t start(const char *const *argv, int in, int out, int err)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    (void)dup2(in, STDIN_FILENO);
+    (void)dup2(out, STDOUT_FILENO);
+    (void)dup2(err, STDERR_FILENO);
+    union {
+        const char *const *from;
+        char *const *to;
+    } arguments = {argv};
+    (void)execv(argv[0], arguments.to);
+    _exit(127);
+}
+
+struct program_result program_run(const char *const *argv, const char *input, size_t input_size)
+{
+    struct program_result result;
+    int in = temp_file();
+    int out = temp_file();
+    int err = temp_file();
+    if (input_size > 0 && pwrite(in, input, input_size, 0) != (ssize_t)input_size)
+        abort();
+    result.exit_status = wait_for_end(start(argv, in, out, err));
+    result.out = read_whole(out, &result.out_size);
+    result.err = read_whole(err, &result.err_size);
+    (void)close(in);
+    (void)close(out);
+    (void)close(err);
+    return result;
+}
+
+void program_result_deinit(struct program_result *result)
+{
+    free(result->out);
+    free(result->err);
+    memset(result, 0, sizeof(*result));
+}
+
+/* ---- servers ------------------------------------------------------------------------------ */
+
+char *server_process_log(const struct server_process *server)
+{
+    int fd = open(server->log_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return strdup("");
+    char *log = read_whole(fd, NULL);
+    (void)close(fd);
+    return log;
+}
+
+static bool find_port(const char *log, uint16_t *ret_port)
+{
+    static const char before[] = "listens on 127.0.0.1:";
+    const char *at = strstr(log, before);
+    if (at == NULL || strchr(at, '\n') == NULL)
+        return false;
+    *ret_port = (uint16_t)strtoul(at + sizeof(before) - 1, NULL, 10);
+    return true;
+}
+
+static void forget(struct server_process *server)
+{
+    temp_dir_free(server->log_dir);
+    free(server->log_path);
+    memset(server, 0, sizeof(*server));
+}
+
+/* Waits until the server listens. False: it ended with *ret_status. */
+static bool wait_for_listening(struct server_process *server, int *ret_status)
+{
+    uint64_t deadline_ns = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
+    for (;;) {
+        char *log = server_process_log(server);
+        bool listens = find_port(log, &server->port);
+        free(log);
+        if (listens)
+            return true;
+        int status;
+        if (waitpid(server->pid, &status, WNOHANG) == server->pid) {
+            *ret_status = status_of(status);
+            return false;
+        }
+        if (clock_now_ns() > deadline_ns) {
+            (void)server_process_end(server, SIGKILL);
+            fail_msg("the server did not listen within %u ms", SUPPORT_WAIT_MS);
+        }
+        pause_shortly();
+    }
+}
+
+bool server_process_start(struct server_process *server, const char *data_dir,
+                          const char *const *arguments, char **ret_log, int *ret_status)
+{
+    const char *argv[ARGUMENTS_MAX] = {program_server(), "--addr", "127.0.0.1:0",
+                                       "--data-dir",     data_dir, NULL};
+    size_t count = 5;
+    for (; arguments != NULL && *arguments != NULL; arguments++) {
+        assert_true(count + 1 < ARGUMENTS_MAX);
+        argv[count++] = *arguments;
+    }
+    argv[count] = NULL;
+    server->log_dir = temp_dir_new();
+    server->log_path = path_join(server->log_dir, "log");
+    int log_fd = open(server->log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    server->pid = start(argv, null_fd, log_fd, log_fd);
+    (void)close(log_fd);
+    (void)close(null_fd);
+    int status = 0;
+    bool listens = wait_for_listening(server, &status);
+    if (listens) {
+        (void)snprintf(server->address, sizeof(server->address), "127.0.0.1:%u", server->port);
+        return true;
+    }
+    if (ret_log != NULL)
+        *ret_log = server_process_log(server);
+    if (ret_status != NULL)
+        *ret_status = status;
+    forget(server);
+    return false;
+}
+
+int server_process_end(struct server_process *server, int signal_number)
+{
+    (void)kill(server->pid, signal_number);
+    int status = wait_for_end(server->pid);
+    forget(server);
+    return status;
+}
+
+/* ---- sockets ------------------------------------------------------------------------------ */
+
+int connect_to(uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+        fail_msg("cannot connect to port %u: %s", port, strerror(errno));
+    return fd;
+}
+
+bool send_all(int fd, const void *from, size_t size)
+{
+    const char *at = from;
+    while (size > 0) {
+        ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
+        if (sent <= 0 && errno != EINTR)
+            return false;
+        at += sent > 0 ? sent : 0;
+        size -= sent > 0 ? (size_t)sent : 0;
+    }
+    return true;
+}
+
+bool receive_all(int fd, void *to, size_t size)
+{
+    char *at = to;
+    while (size > 0) {
+        ssize_t received = recv(fd, at, size, 0);
+        if (received == 0 || (received < 0 && errno != EINTR))
+            return false;
+        at += received > 0 ? received : 0;
+        size -= received > 0 ? (size_t)received : 0;
+    }
+    return true;
+}

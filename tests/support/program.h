@@ -1,0 +1,57 @@
+/*
+ * Running the real programs in tests: kvs-server and kvs-client of this build, as processes.
+ */
+#ifndef TESTS_PROGRAM_H
+#define TESTS_PROGRAM_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "support/support.h"
+
+/* How a program that ran to its end ended, and what it wrote. */
+struct program_result {
+    int exit_status; /* 128 + signal for one that was killed */
+    char *out;       /* malloced, terminated; may hold zeros, see out_size */
+    char *err;
+    size_t out_size;
+    size_t err_size;
+};
+
+/* Runs argv (argv[0] is the path) with input (may be NULL) on its standard input. Fails the test
+   when it takes longer than SUPPORT_WAIT_MS. */
+struct program_result program_run(const char *const *argv, const char *input, size_t input_size);
+void program_result_deinit(struct program_result *result);
+
+/* The programs of this build. */
+const char *program_server(void);
+const char *program_client(void);
+
+/* A server process. Its log is kept in a file in its own temporary folder. */
+struct server_process {
+    pid_t pid;
+    uint16_t port;
+    char address[32]; /* of it, "127.0.0.1:PORT" */
+    char *log_dir;
+    char *log_path;
+};
+
+/*
+ * Starts kvs-server on a free port with further arguments (NULL-terminated; may be NULL), and waits
+ * until it says where it listens. False: it ended instead; its log is then in *ret_log (malloced;
+ * ret_log may be NULL), its exit status in *ret_status (may be NULL).
+ */
+bool server_process_start(struct server_process *server, const char *data_dir,
+                          const char *const *arguments, char **ret_log, int *ret_status);
+/* Sends the signal and waits for the end. Returns the exit status as in program_result. */
+int server_process_end(struct server_process *server, int signal_number);
+/* What it has logged so far, malloced. */
+char *server_process_log(const struct server_process *server);
+
+/* A blocking socket that is connected to 127.0.0.1:port. */
+int connect_to(uint16_t port);
+/* Sends or receives exactly size bytes; false when the connection ends before that. */
+bool send_all(int fd, const void *from, size_t size);
+bool receive_all(int fd, void *to, size_t size);
+
+#endif
