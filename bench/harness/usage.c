@@ -1,0 +1,113 @@
+/* See usage.h. */
+#include "harness/usage.h"
+
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define SETTLE_WINDOW_NS (10 * NS_PER_MS)
+#define SETTLE_QUIET_MIN 2u /* quiet windows in a row */
+
+static uint64_t timeval_ns(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_usec * 1000;
+}
+
+/* The number behind "NAME:" in a file of such lines, times scale; 0 when it is not there. */
+static uint64_t proc_value(const char *path, const char *name, uint64_t scale)
+{
+    char line[256];
+    uint64_t value = 0;
+    size_t size = strlen(name);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof(line), file) != NULL) {
+        unsigned long long number;
+        if (strncmp(line, name, size) == 0 && sscanf(line + size, ": %llu", &number) == 1) {
+            value = number * scale;
+            break;
+        }
+    }
+    (void)fclose(file);
+    return value;
+}
+
+struct usage usage_now(void)
+{
+    struct rusage own;
+    (void)getrusage(RUSAGE_SELF, &own);
+    return (struct usage){
+        .user_ns = timeval_ns(&own.ru_utime),
+        .system_ns = timeval_ns(&own.ru_stime),
+        .voluntary_switches = (uint64_t)own.ru_nvcsw,
+        .involuntary_switches = (uint64_t)own.ru_nivcsw,
+        .written_bytes = proc_value("/proc/self/io", "write_bytes", 1),
+    };
+}
+
+struct usage usage_between(const struct usage *before, const struct usage *after)
+{
+    return (struct usage){
+        .user_ns = after->user_ns - before->user_ns,
+        .system_ns = after->system_ns - before->system_ns,
+        .voluntary_switches = after->voluntary_switches - before->voluntary_switches,
+        .involuntary_switches = after->involuntary_switches - before->involuntary_switches,
+        .written_bytes = after->written_bytes - before->written_bytes,
+    };
+}
+
+struct usage_memory usage_memory_now(void)
+{
+    return (struct usage_memory){
+        .resident_bytes = proc_value("/proc/self/status", "VmRSS", 1024),
+        .anonymous_bytes = proc_value("/proc/self/status", "RssAnon", 1024),
+    };
+}
+
+uint64_t usage_disk_bytes(const char *path)
+{
+    uint64_t bytes = 0;
+    char *root = strdup(path);
+    char *roots[] = {root, NULL};
+    FTS *walk = root != NULL ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
+    if (walk != NULL) {
+        for (FTSENT *entry = fts_read(walk); entry != NULL; entry = fts_read(walk)) {
+            if (entry->fts_info == FTS_F)
+                bytes += (uint64_t)entry->fts_statp->st_blocks * 512;
+        }
+        (void)fts_close(walk);
+    }
+    free(root);
+    return bytes;
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec spent;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (uint64_t)spent.tv_sec * NS_PER_S + (uint64_t)spent.tv_nsec;
+}
+
+bool usage_settle(uint32_t limit_ms)
+{
+    uint64_t end_ns = clock_now_ns() + limit_ms * NS_PER_MS;
+    const struct timespec window = {.tv_nsec = (long)SETTLE_WINDOW_NS};
+    uint32_t quiet = 0;
+    if (limit_ms == 0)
+        return true;
+    do {
+        uint64_t before_ns = cpu_ns();
+        (void)nanosleep(&window, NULL);
+        quiet = cpu_ns() - before_ns < SETTLE_WINDOW_NS / 20 ? quiet + 1 : 0;
+        if (quiet >= SETTLE_QUIET_MIN)
+            return true;
+    } while (clock_now_ns() < end_ns);
+    return false;
+}

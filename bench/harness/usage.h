@@ -1,0 +1,35 @@
+/* What this process has used of the machine, and waiting until it uses nothing any more. */
+#ifndef BENCH_HARNESS_USAGE_H
+#define BENCH_HARNESS_USAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct usage {
+    uint64_t user_ns;
+    uint64_t system_ns;
+    uint64_t voluntary_switches;   /* the thread waited for something */
+    uint64_t involuntary_switches; /* the thread lost its CPU */
+    uint64_t written_bytes;        /* handed to the storage layer (write_bytes of /proc/self/io) */
+};
+
+/* Counts since the process began, all its threads together. */
+struct usage usage_now(void);
+/* What was used between two readings. */
+struct usage usage_between(const struct usage *before, const struct usage *after);
+
+/* Memory of the process now, in bytes; 0 for all when /proc is not there. */
+struct usage_memory {
+    uint64_t resident_bytes;
+    uint64_t anonymous_bytes; /* heap, stacks, anonymous maps: what files do not back */
+};
+struct usage_memory usage_memory_now(void);
+
+/* Bytes allocated on disk by the regular files below path. */
+uint64_t usage_disk_bytes(const char *path);
+
+/* Waits until the process's background threads rest (below a twentieth of one CPU), for at most
+   limit_ms (0: does not look). False: they never did. */
+bool usage_settle(uint32_t limit_ms);
+
+#endif
