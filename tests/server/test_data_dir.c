@@ -1,0 +1,198 @@
+/* The data directory: who may have it, and which engine's it is. */
+#include "support/support.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/data_dir.h"
+
+static void write_file(const char *dir, const char *name, const char *content)
+{
+    char *path = path_join(dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content, strlen(content)), (ssize_t)strlen(content));
+    (void)close(fd);
+    free(path);
+}
+
+static void assert_message_has(const struct test_error *error, const char *part)
+{
+    if (strstr(error->message, part) == NULL)
+        fail_msg("'%s' is not in: %s", part, error->message);
+}
+
+static void a_missing_directory_is_made_with_its_parents(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *base = temp_dir_new();
+    char *path = path_join(base, "a/b/c");
+    test_error_init(&error);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_true(dir.is_new);
+    assert_string_equal(dir.engine, "");
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0700);
+    data_dir_close(&dir);
+    data_dir_close(&dir);
+    free(path);
+    temp_dir_free(base);
+}
+
+static void it_belongs_to_the_engine_that_claimed_it(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *path = temp_dir_new();
+    test_error_init(&error);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    data_dir_close(&dir);
+
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_false(dir.is_new);
+    assert_string_equal(dir.engine, "log");
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    assert_status(KVS_INCOMPATIBLE, data_dir_claim(&dir, "lmdb", &error.error), &error);
+    assert_message_has(&error, "was made by engine log, not lmdb; start with --engine log");
+    data_dir_unclaim(&dir); /* not new: stays */
+    assert_string_equal(dir.engine, "log");
+    data_dir_close(&dir);
+    temp_dir_free(path);
+}
+
+static void a_claim_is_taken_back_only_while_there_are_no_data(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *path = temp_dir_new();
+    test_error_init(&error);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    data_dir_unclaim(&dir);
+    data_dir_close(&dir);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_true(dir.is_new);
+    assert_status(KVS_OK, data_dir_claim(&dir, "lmdb", &error.error), &error);
+    write_file(path, "data.mdb", "what the engine left behind");
+    data_dir_unclaim(&dir);
+    data_dir_close(&dir);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_string_equal(dir.engine, "lmdb");
+    data_dir_close(&dir);
+    temp_dir_free(path);
+}
+
+static void only_one_may_have_it(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    struct data_dir other;
+    char *path = temp_dir_new();
+    test_error_init(&error);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_LOCKED, data_dir_open(&other, path, &error.error), &error);
+    assert_message_has(&error, "is used by another server");
+    data_dir_close(&other);
+    data_dir_close(&dir);
+    assert_status(KVS_OK, data_dir_open(&other, path, &error.error), &error);
+    data_dir_close(&other);
+    temp_dir_free(path);
+}
+
+static void foreign_files_are_left_alone(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *path = temp_dir_new();
+    test_error_init(&error);
+    write_file(path, "thesis.tex", "\\end{document}");
+    assert_status(KVS_INCOMPATIBLE, data_dir_open(&dir, path, &error.error), &error);
+    assert_message_has(&error, "thesis.tex");
+    temp_dir_free(path);
+}
+
+static void what_is_no_directory_is_refused(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *base = temp_dir_new();
+    write_file(base, "file", "x");
+    char *path = path_join(base, "file");
+    char *below = path_join(base, "file/below");
+    test_error_init(&error);
+    assert_true(data_dir_open(&dir, path, &error.error) < 0);
+    assert_message_has(&error, path);
+    assert_true(data_dir_open(&dir, below, &error.error) < 0);
+    assert_message_has(&error, below);
+    assert_status(KVS_INVALID, data_dir_open(&dir, "", &error.error), &error);
+    free(path);
+    free(below);
+    temp_dir_free(base);
+}
+
+static void a_damaged_marker_is_no_licence_to_overwrite(void **state)
+{
+    (void)state;
+    static const char *const damaged[] = {"", "[store]\n", "[store]\nformat=1\n", "garbage",
+                                          "[store]\nengine=log\n"};
+    struct test_error error;
+    struct data_dir dir;
+    char *path = temp_dir_new();
+    test_error_init(&error);
+    for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+        write_file(path, "kvs.store", damaged[i]);
+        assert_status(KVS_CORRUPT, data_dir_open(&dir, path, &error.error), &error);
+        assert_message_has(&error, "kvs.store");
+    }
+    write_file(path, "kvs.store", "[store]\nformat=2\nengine=log\n");
+    assert_status(KVS_INCOMPATIBLE, data_dir_open(&dir, path, &error.error), &error);
+    assert_message_has(&error, "format 2");
+    temp_dir_free(path);
+}
+
+static void existing_means_existing(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *base = temp_dir_new();
+    char *path = path_join(base, "not-there");
+    test_error_init(&error);
+    assert_status(KVS_MISSING, data_dir_open_existing(&dir, path, &error.error), &error);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    data_dir_close(&dir);
+    assert_status(KVS_OK, data_dir_open_existing(&dir, path, &error.error), &error);
+    assert_string_equal(dir.engine, "log");
+    data_dir_close(&dir);
+    free(path);
+    temp_dir_free(base);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_missing_directory_is_made_with_its_parents),
+        cmocka_unit_test(it_belongs_to_the_engine_that_claimed_it),
+        cmocka_unit_test(a_claim_is_taken_back_only_while_there_are_no_data),
+        cmocka_unit_test(only_one_may_have_it),
+        cmocka_unit_test(foreign_files_are_left_alone),
+        cmocka_unit_test(what_is_no_directory_is_refused),
+        cmocka_unit_test(a_damaged_marker_is_no_licence_to_overwrite),
+        cmocka_unit_test(existing_means_existing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
