@@ -1,0 +1,93 @@
+/* Addresses as text, both ways. */
+#include "support/support.h"
+
+#include <string.h>
+
+#include "base/address.h"
+
+static void check_round_trip(const char *text, int family, uint16_t port, const char *canonical)
+{
+    struct address address;
+    struct test_error error;
+    char back[ADDRESS_TEXT_MAX];
+    test_error_init(&error);
+    memset(&address, 0xAA, sizeof(address));
+    assert_status(KVS_OK, address_parse(text, &address, &error.error), &error);
+    assert_int_equal(address.storage.ss_family, family);
+    assert_int_equal(address_port(&address), port);
+    address_format(&address, back);
+    assert_string_equal(back, canonical);
+}
+
+static void good_addresses_come_back(void **state)
+{
+    (void)state;
+    check_round_trip(ADDRESS_DEFAULT, AF_INET, 4000, "127.0.0.1:4000");
+    check_round_trip("0.0.0.0:0", AF_INET, 0, "0.0.0.0:0");
+    check_round_trip("255.255.255.255:65535", AF_INET, 65535, "255.255.255.255:65535");
+    check_round_trip("[::1]:4000", AF_INET6, 4000, "[::1]:4000");
+    check_round_trip("[::]:0", AF_INET6, 0, "[::]:0");
+    check_round_trip("[0:0:0:0:0:0:0:1]:1", AF_INET6, 1, "[::1]:1");
+    check_round_trip("[::ffff:10.0.0.1]:65535", AF_INET6, 65535, "[::ffff:10.0.0.1]:65535");
+    check_round_trip("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", AF_INET6, 65535,
+                     "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
+}
+
+static void others_are_refused_with_both_forms(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        ":",
+        "[",
+        "[]",
+        "[]:1",
+        "localhost:4000",
+        "127.0.0.1",
+        "127.0.0.1:",
+        ":4000",
+        "4000",
+        "127.0.0.1:65536",
+        "127.0.0.1:-1",
+        "127.0.0.1:+1",
+        "127.0.0.1: 1",
+        "127.0.0.1:1 ",
+        "127.0.0.1:0x10",
+        "127.0.0.1:99999999999999999999",
+        "127.0.0.1:1:2",
+        "127.0.0:1",
+        "256.0.0.1:1",
+        "::1:4000",
+        "[::1]",
+        "[::1]4000",
+        "[::1]:",
+        "[::1:4000",
+        "[127.0.0.1]:4000",
+        "[::1%lo]:4000",
+        "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:1",
+        "1111111111111111111111111111111111111111111111111111111111111111111:1",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct address address;
+        struct address before;
+        struct test_error error;
+        test_error_init(&error);
+        memset(&address, 0xAA, sizeof(address));
+        before = address;
+        if (address_parse(texts[i], &address, &error.error) != KVS_INVALID)
+            fail_msg("'%s' was not refused", texts[i]);
+        assert_memory_equal(&address, &before, sizeof(address));
+        assert_non_null(strstr(error.message, texts[i]));
+        assert_non_null(strstr(error.message, "127.0.0.1:4000"));
+        assert_non_null(strstr(error.message, "[::1]:4000"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_addresses_come_back),
+        cmocka_unit_test(others_are_refused_with_both_forms),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
