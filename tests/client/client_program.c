@@ -1,32 +1,44 @@
 /* See client_program.h. */
 #include "client/client_program.h"
 
-#include <stdint.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "support/support.h"
+#include "base/bytes.h"
 
-struct program_result client_run_io(const char *const *words, const struct program_io *io)
+#define ARGUMENTS_MAX 24
+#define SCRIPT_MAX    64
+
+/* Puts words behind the count arguments that are there, and runs it all. */
+static struct program_result run(const char *arguments[ARGUMENTS_MAX], int count,
+                                 const char *const *words, struct kvs_bytes input)
 {
-    const struct program_io plain = {0};
-    struct program_result result;
-    char *arguments[CLIENT_ARGUMENTS_MAX] = {getenv("KVS_TEST_CLIENT")};
-    if (arguments[0] == NULL) {
-        print_error("KVS_TEST_CLIENT is not set: run this through 'meson test'\n");
-        abort();
+    for (; *words != NULL; words++) {
+        assert_true(count < ARGUMENTS_MAX - 1);
+        arguments[count++] = *words;
     }
-    for (int i = 0; words[i] != NULL; i++) {
-        assert_true(i < CLIENT_ARGUMENTS_MAX - 2);
-        arguments[i + 1] = (char *)(uintptr_t)words[i];
-    }
-    program_run(arguments, io != NULL ? io : &plain, &result);
-    return result;
+    arguments[count] = NULL;
+    return program_run(arguments, input.ptr, (size_t)input.len);
+}
+
+struct program_result client_run(const char *const *words, struct kvs_bytes input)
+{
+    const char *arguments[ARGUMENTS_MAX] = {program_client()};
+    return run(arguments, 1, words, input);
+}
+
+struct program_result client_run_redirected(const char *const *words, const char *redirection)
+{
+    char script[SCRIPT_MAX];
+    int size = snprintf(script, sizeof(script), "exec \"$0\" \"$@\" %s", redirection);
+    assert_true(size > 0 && size < SCRIPT_MAX);
+    const char *arguments[ARGUMENTS_MAX] = {"/bin/sh", "-c", script, program_client()};
+    return run(arguments, 4, words, bytes_of(NULL, 0));
 }
 
 void client_check(const char *const *words, int exit_status, const char *out, const char *err)
 {
-    struct program_result result = client_run_io(words, NULL);
+    struct program_result result = client_run(words, bytes_of(NULL, 0));
     assert_string_equal(result.err, err);
     assert_string_equal(result.out, out);
     assert_int_equal(result.exit_status, exit_status);
@@ -35,7 +47,7 @@ void client_check(const char *const *words, int exit_status, const char *out, co
 
 void client_check_fails(const char *const *words, int exit_status, const char *message)
 {
-    struct program_result result = client_run_io(words, NULL);
+    struct program_result result = client_run(words, bytes_of(NULL, 0));
     if (strstr(result.err, message) == NULL)
         fail_msg("'%s' is not in '%s'", message, result.err);
     assert_string_equal(result.out, "");

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "client/client_program.h"
@@ -89,12 +88,11 @@ static void any_bytes_come_from_stdin_and_go_to_stdout(void **state)
     const struct kvs_bytes inputs[] = {bytes_of(NULL, 0), bytes_of("\0\n\xFF", 3), bytes_of("-", 1),
                                        bytes_of(bytes, size)};
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
-        const struct program_io io = {.in = inputs[i]};
-        struct program_result result = client_run_io(WORDS("set", "key", "-", "--addr", a), &io);
+        struct program_result result = client_run(WORDS("set", "key", "-", "--addr", a), inputs[i]);
         assert_string_equal(result.err, "");
         assert_int_equal(result.exit_status, 0);
         program_result_deinit(&result);
-        result = client_run_io(WORDS("get", "--raw", "key", "--addr", a), NULL);
+        result = client_run(WORDS("get", "--raw", "key", "--addr", a), bytes_of(NULL, 0));
         assert_int_equal(result.exit_status, 0);
         assert_true(bytes_equal(bytes_of(result.out, result.out_size), inputs[i]));
         program_result_deinit(&result);
@@ -107,15 +105,14 @@ static void stdin_is_read_up_to_the_limit(void **state)
     const char *a = address_of(state);
     char *bytes = calloc(1, NATIVE_VALUE_MAX + 1);
     assert_non_null(bytes);
-    struct program_io io = {.in = bytes_of(bytes, NATIVE_VALUE_MAX + 1)};
-    struct program_result result = client_run_io(WORDS("set", "key", "-", "--addr", a), &io);
+    struct program_result result =
+        client_run(WORDS("set", "key", "-", "--addr", a), bytes_of(bytes, NATIVE_VALUE_MAX + 1));
     assert_non_null(strstr(result.err, "over the limit of 67108864 bytes"));
     assert_int_equal(result.exit_status, 1);
     program_result_deinit(&result);
     assert_int_equal(fake_server_requests(((struct fixture *)*state)->server), 0);
 
-    io.in.len = NATIVE_VALUE_MAX;
-    result = client_run_io(WORDS("set", "key", "-", "--addr", a), &io);
+    result = client_run(WORDS("set", "key", "-", "--addr", a), bytes_of(bytes, NATIVE_VALUE_MAX));
     assert_string_equal(result.err, "");
     assert_int_equal(result.exit_status, 0);
     program_result_deinit(&result);
@@ -130,18 +127,19 @@ static void lost_output_is_an_error(void **state)
         WORDS("get", "key", "--addr", a), WORDS("get", "--raw", "key", "--addr", a),
         WORDS("get", "missing", "--addr", a), WORDS("ping", "--addr", a),
         WORDS("stats", "--addr", a)};
-    const struct program_io ios[] = {{.out_path = "/dev/full"}, {.closed_fd = STDOUT_FILENO + 1}};
+    const char *const redirections[] = {">/dev/full", ">&-"};
     client_check(WORDS("set", "key", "value", "--addr", a), 0, "", "");
     for (size_t i = 0; i < 2; i++) {
         for (size_t c = 0; c < sizeof(commands_with_output) / sizeof(commands_with_output[0]);
              c++) {
-            struct program_result result = client_run_io(commands_with_output[c], &ios[i]);
+            struct program_result result =
+                client_run_redirected(commands_with_output[c], redirections[i]);
             assert_non_null(strstr(result.err, "cannot write to standard output"));
             assert_int_equal(result.exit_status, 1);
             program_result_deinit(&result);
         }
         struct program_result result =
-            client_run_io(WORDS("set", "key", "value", "--addr", a), &ios[i]);
+            client_run_redirected(WORDS("set", "key", "value", "--addr", a), redirections[i]);
         assert_int_equal(result.exit_status, 0);
         program_result_deinit(&result);
     }
@@ -150,12 +148,12 @@ static void lost_output_is_an_error(void **state)
 static void a_closed_stdin_is_an_error_only_when_it_is_read(void **state)
 {
     const char *a = address_of(state);
-    const struct program_io io = {.closed_fd = STDIN_FILENO + 1};
-    struct program_result result = client_run_io(WORDS("set", "key", "-", "--addr", a), &io);
+    struct program_result result =
+        client_run_redirected(WORDS("set", "key", "-", "--addr", a), "<&-");
     assert_non_null(strstr(result.err, "cannot read standard input"));
     assert_int_equal(result.exit_status, 1);
     program_result_deinit(&result);
-    result = client_run_io(WORDS("ping", "--addr", a), &io);
+    result = client_run_redirected(WORDS("ping", "--addr", a), "<&-");
     assert_string_equal(result.out, "PONG\n");
     assert_int_equal(result.exit_status, 0);
     program_result_deinit(&result);

@@ -5,6 +5,7 @@
 
 #include <kvs/version.h>
 
+#include "base/bytes.h"
 #include "client/client_program.h"
 #include "client/fake_server.h"
 
@@ -18,7 +19,7 @@ static void help_and_version_go_to_stdout(void **state)
     client_check(WORDS("--version"), 0, "kvs-client " KVS_VERSION "\n", "");
     const char *const *const helps[] = {WORDS("-h"), WORDS("--help"), WORDS("get", "--help")};
     for (size_t i = 0; i < sizeof(helps) / sizeof(helps[0]); i++) {
-        struct program_result result = client_run_io(helps[i], NULL);
+        struct program_result result = client_run(helps[i], bytes_of(NULL, 0));
         const char *const names[] = {"Usage:", "set KEY VALUE", "get",    "rm",
                                      "ping",   "stats",         "--addr", "--raw",
                                      "--help", "127.0.0.1:4000"};
@@ -33,10 +34,9 @@ static void help_and_version_go_to_stdout(void **state)
 static void lost_help_is_an_error(void **state)
 {
     (void)state;
-    const struct program_io io = {.out_path = "/dev/full"};
     const char *const *const commands[] = {WORDS("--help"), WORDS("--version")};
     for (size_t i = 0; i < 2; i++) {
-        struct program_result result = client_run_io(commands[i], &io);
+        struct program_result result = client_run_redirected(commands[i], ">/dev/full");
         assert_non_null(strstr(result.err, "cannot write to standard output"));
         assert_int_equal(result.exit_status, EXIT_FAILED);
         program_result_deinit(&result);
