@@ -1,0 +1,75 @@
+/* See marker.h. */
+#include "marker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_MAX  64u
+#define MARKER_MODE  0600
+
+/* Reads a short file up to its first newline. 0 or errno. */
+static int read_line(int dir_fd, const char *path, char line[BOOT_ID_MAX])
+{
+    int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    ssize_t size = read(fd, line, BOOT_ID_MAX - 1);
+    int code = size < 0 ? errno : 0;
+    (void)close(fd);
+    line[size < 0 ? 0 : size] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    return code;
+}
+
+int marker_look(int dir_fd, enum marker *ret_marker)
+{
+    char stored[BOOT_ID_MAX];
+    char current[BOOT_ID_MAX];
+    int code = read_line(dir_fd, MARKER_FILE, stored);
+    if (code == ENOENT) {
+        *ret_marker = MARKER_NONE;
+        return 0;
+    }
+    if (code != 0)
+        return code;
+    bool known = read_line(AT_FDCWD, BOOT_ID_PATH, current) == 0 && current[0] != '\0';
+    *ret_marker = known && strcmp(stored, current) == 0 ? MARKER_CURRENT : MARKER_LOST;
+    return 0;
+}
+
+static int write_marker(int fd)
+{
+    char boot_id[BOOT_ID_MAX];
+    if (read_line(AT_FDCWD, BOOT_ID_PATH, boot_id) != 0)
+        boot_id[0] = '\0';
+    size_t size = strlen(boot_id);
+    ssize_t written = write(fd, boot_id, size);
+    if (written < 0)
+        return errno;
+    if ((size_t)written != size)
+        return ENOSPC;
+    return fsync(fd) == 0 ? 0 : errno;
+}
+
+int marker_set(int dir_fd)
+{
+    int fd = openat(dir_fd, MARKER_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, MARKER_MODE);
+    if (fd < 0)
+        return errno;
+    int code = write_marker(fd);
+    if (close(fd) != 0 && code == 0)
+        code = errno;
+    if (code == 0 && fsync(dir_fd) != 0)
+        code = errno;
+    return code;
+}
+
+int marker_clear(int dir_fd)
+{
+    if (unlinkat(dir_fd, MARKER_FILE, 0) != 0)
+        return errno == ENOENT ? 0 : errno;
+    return fsync(dir_fd) == 0 ? 0 : errno;
+}

@@ -1,0 +1,30 @@
+/*
+ * The file "unsynced": data.mdb has writes that no flush ordered, so it is only sound as long as
+ * the kernel that holds them in memory lives. The file's content is the id of that kernel's boot.
+ */
+#ifndef ENGINE_LMDB_MARKER_H
+#define ENGINE_LMDB_MARKER_H
+
+#include <stdbool.h>
+
+#include <kvs/types.h>
+
+#define MARKER_FILE "unsynced"
+
+/* What a marker in a directory says about data.mdb. */
+enum marker {
+    MARKER_NONE,    /* every write was ordered by a flush */
+    MARKER_CURRENT, /* unsynced writes, all still there: the machine has not gone down since */
+    MARKER_LOST     /* unsynced writes, and the machine went down: data.mdb may be anything */
+};
+
+/* 0 or errno. A boot id that cannot be read never equals another. */
+KVS_MUST_USE int marker_look(int dir_fd, enum marker *ret_marker);
+
+/* Makes the marker, durable when it returns. 0 or errno. */
+KVS_MUST_USE int marker_set(int dir_fd);
+
+/* Removes it, durably. There may be none. 0 or errno. */
+KVS_MUST_USE int marker_clear(int dir_fd);
+
+#endif
