@@ -8,7 +8,7 @@
  *     returns. So a late reply can never be taken for that of a later request.
  * I2  A request is handed to the socket at most once: a call connects before it sends, and never
  *     again after. Whether an idle connection is still good is asked before sending, by one recv()
- *     that peeks (0.2 us beside the 15 us and more of a round trip), so that the first call after
+ *     that peeks (0.4 us beside the 20 us and more of a round trip), so that the first call after
  *     the server was restarted works. The server can still go away in between: KVS_NETWORK.
  * I3  No reply takes more memory than REPLY_BODY_MAX, and none of more than INPUT_KEPT_MAX is kept
  *     beyond the next call. It is dropped after that call has sent its request, so a value that
