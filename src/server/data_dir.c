@@ -63,13 +63,18 @@ static kvs_status take_lock(struct data_dir *dir, struct kvs_error *err)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0)
         return errno == EWOULDBLOCK ? locked(dir, fd, err)
                                     : io_failed("lock", dir->path, errno, err);
-    /* Only information for people: failing to write it is no reason not to start. */
-    char text[32];
-    int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size)
-        (void)0;
     dir->lock_fd = take_fd(&fd);
     return KVS_OK;
+}
+
+/* Says in the lock file who has it. Only information for people: failing to write it is no reason
+   not to start. */
+static void note_owner(const struct data_dir *dir)
+{
+    char text[32];
+    int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(dir->lock_fd, 0) != 0 || pwrite(dir->lock_fd, text, (size_t)size, 0) != size)
+        (void)0;
 }
 
 /* A directory without a marker must be empty: we do not mix our files with somebody else's. */
@@ -106,6 +111,8 @@ static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
             dir->is_new = true;
             return check_empty(dir, err);
         }
+        if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+            return io_failed("read", dir->path, EACCES, err);
         return kvs_error_set(err, KVS_CORRUPT, 0,
                              "cannot read %s: %s; it should hold the lines [store], format=1 and "
                              "engine=NAME",
@@ -128,24 +135,43 @@ static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
     return KVS_OK;
 }
 
-kvs_status data_dir_open(struct data_dir *dir, const char *path, struct kvs_error *err)
+/* Reads what is at dir->path without touching it. Nothing there is fine. */
+static kvs_status look(struct data_dir *dir, struct kvs_error *err)
 {
-    *dir = (struct data_dir){.lock_fd = -1};
+    struct stat info;
+    if (stat(dir->path, &info) != 0)
+        return errno == ENOENT ? KVS_OK : io_failed("read", dir->path, errno, err);
+    if (!S_ISDIR(info.st_mode))
+        return io_failed("use", dir->path, ENOTDIR, err);
+    return read_marker(dir, err);
+}
+
+kvs_status data_dir_peek(const char *path, char ret_engine[DATA_DIR_ENGINE_MAX],
+                         struct kvs_error *err)
+{
     if (path[0] == '\0')
         return kvs_error_set(err, KVS_INVALID, 0, "the data directory has an empty name");
+    struct data_dir dir = {.path = g_canonicalize_filename(path, NULL), .lock_fd = -1};
+    kvs_status status = look(&dir, err);
+    if (status == KVS_OK)
+        g_strlcpy(ret_engine, dir.engine, DATA_DIR_ENGINE_MAX);
+    data_dir_close(&dir);
+    return status;
+}
+
+kvs_status data_dir_open(struct data_dir *dir, const char *path, struct kvs_error *err)
+{
+    char engine[DATA_DIR_ENGINE_MAX];
+    *dir = (struct data_dir){.lock_fd = -1};
+    kvs_status status = data_dir_peek(path, engine, err);
+    if (status != KVS_OK)
+        return status;
     if (g_mkdir_with_parents(path, 0700) != 0)
         return io_failed("make", path, errno, err);
     dir->path = g_canonicalize_filename(path, NULL);
-    struct stat info;
-    kvs_status status = KVS_OK;
-    if (stat(dir->path, &info) != 0)
-        status = io_failed("read", dir->path, errno, err);
-    else if (!S_ISDIR(info.st_mode))
-        status = io_failed("use", dir->path, ENOTDIR, err);
+    status = take_lock(dir, err);
     if (status == KVS_OK)
-        status = take_lock(dir, err);
-    if (status == KVS_OK)
-        status = read_marker(dir, err);
+        status = read_marker(dir, err); /* again: now nobody can change it */
     if (status != KVS_OK)
         data_dir_close(dir);
     return status;
@@ -186,16 +212,21 @@ static int write_synced(const char *path, const char *content)
     return fsync(fd) != 0 ? errno : 0;
 }
 
-kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_error *err)
+kvs_status data_dir_check_engine(const char *path, const char *made_by, const char *engine,
+                                 struct kvs_error *err)
 {
-    if (dir->engine[0] != '\0') {
-        if (strcmp(dir->engine, engine) == 0)
-            return KVS_OK;
-        return kvs_error_set(err, KVS_INCOMPATIBLE, 0,
-                             "data directory %s was made by engine %s, not %s; start with --engine "
-                             "%s or choose another --data-dir",
-                             dir->path, dir->engine, engine, dir->engine);
-    }
+    if (made_by[0] == '\0' || strcmp(made_by, engine) == 0)
+        return KVS_OK;
+    return kvs_error_set(err, KVS_INCOMPATIBLE, 0,
+                         "data directory %s was made by engine %s, not %s; start with --engine %s "
+                         "or choose another --data-dir",
+                         path, made_by, engine, made_by);
+}
+
+/* Writes the marker, whole or not at all. */
+static kvs_status write_marker(const struct data_dir *dir, const char *engine,
+                               struct kvs_error *err)
+{
     g_autofree char *content = g_strdup_printf(
         "# Which engine made this directory. Do not edit.\n[" GROUP "]\nformat=%d\nengine=%s\n",
         FORMAT, engine);
@@ -210,7 +241,18 @@ kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_e
         (void)unlink(temp);
         return io_failed("write to", dir->path, error, err);
     }
+    return KVS_OK;
+}
+
+kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_error *err)
+{
+    kvs_status status = data_dir_check_engine(dir->path, dir->engine, engine, err);
+    if (status == KVS_OK && dir->engine[0] == '\0')
+        status = write_marker(dir, engine, err);
+    if (status != KVS_OK)
+        return status;
     g_strlcpy(dir->engine, engine, sizeof(dir->engine));
+    note_owner(dir);
     return KVS_OK;
 }
 

@@ -21,9 +21,17 @@ struct data_dir {
 };
 
 /*
+ * Looks which engine made what is at path, and touches nothing. ret_engine is empty where nothing
+ * is yet. KVS_OK; KVS_INCOMPATIBLE (it holds other files, or the marker of a later kvs),
+ * KVS_CORRUPT (a marker that says nothing), KVS_DENIED, KVS_IO, KVS_INVALID (no directory).
+ */
+KVS_MUST_USE kvs_status data_dir_peek(const char *path, char ret_engine[DATA_DIR_ENGINE_MAX],
+                                      struct kvs_error *err);
+
+/*
  * Makes the directory if it is missing (with its parents), locks it, and reads which engine it
- * belongs to. KVS_OK; KVS_LOCKED (another process has it), KVS_INCOMPATIBLE (it holds other files,
- * or the marker of a later kvs), KVS_DENIED, KVS_IO, KVS_INVALID (no directory), KVS_NO_MEMORY.
+ * belongs to. KVS_OK, KVS_LOCKED (another process has it), or as data_dir_peek; one that is refused
+ * was not touched.
  */
 KVS_MUST_USE kvs_status data_dir_open(struct data_dir *dir, const char *path,
                                       struct kvs_error *err);
@@ -33,10 +41,13 @@ KVS_MUST_USE kvs_status data_dir_open(struct data_dir *dir, const char *path,
 KVS_MUST_USE kvs_status data_dir_open_existing(struct data_dir *dir, const char *path,
                                                struct kvs_error *err);
 
-/*
- * Says that engine is going to use it, durably. KVS_OK, also when it is that engine's already;
- * KVS_INCOMPATIBLE when it is another's: the message names both, and nothing was changed.
- */
+/* KVS_INCOMPATIBLE, with a message that names both, when what made_by made is not engine's; made_by
+   may be empty. */
+KVS_MUST_USE kvs_status data_dir_check_engine(const char *path, const char *made_by,
+                                              const char *engine, struct kvs_error *err);
+
+/* Says that engine is going to use it, durably. KVS_OK, also when it is that engine's already;
+   KVS_INCOMPATIBLE as data_dir_check_engine, and nothing was changed. */
 KVS_MUST_USE kvs_status data_dir_claim(struct data_dir *dir, const char *engine,
                                        struct kvs_error *err);
 

@@ -2,7 +2,7 @@
  * The one place that puts a server together and takes it down (include/kvs/server.h).
  *
  * Up, in this order, so that what is likely to be wrong shows before anything is touched: address,
- * plugins and their options, data directory, port, store, pool, listening. Down in the reverse
+ * plugins and their options, port, data directory, store, pool, listening. Down in the reverse
  * order. Every step is safe on a server that is half built.
  *
  * Threads. kvs_server_run's thread waits for the stop. Where the pool's workers poll (idle hook) it
@@ -128,16 +128,21 @@ static void engine_fatal(void *arg, const char *message)
     kvs_server_stop(server);
 }
 
-/* Loads the engine that the data was made with, or that was asked for, and checks its options. */
+/* Loads the engine that the data were made with, or that was asked for, and checks its options. */
 static kvs_status load_engine(struct kvs_server *server, const struct settings *settings,
                               struct kvs_error *err)
 {
-    const char *made_by = server->data_dir.engine;
+    char made_by[DATA_DIR_ENGINE_MAX];
+    kvs_status status = data_dir_peek(settings->data_dir, made_by, err);
+    if (status != KVS_OK)
+        return status;
     const char *name = settings->engine != NULL ? settings->engine
                        : made_by[0] != '\0'     ? made_by
                                                 : DEFAULT_ENGINE;
-    kvs_status status =
-        plugin_open(&server->dirs, KVS_PLUGIN_ENGINE, name, &server->engine_plugin, err);
+    status = plugin_open(&server->dirs, KVS_PLUGIN_ENGINE, name, &server->engine_plugin, err);
+    if (status == KVS_OK)
+        status =
+            data_dir_check_engine(settings->data_dir, made_by, server->engine_plugin->name, err);
     if (status != KVS_OK)
         return status;
     struct plugin_host_config config = {
@@ -260,11 +265,11 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     status = server_pool_load(&server->pool, &server->dirs, settings->pool, config->pool_options,
                               config->pool_option_count, &server->log, err);
     if (status == KVS_OK)
-        status = data_dir_open(&server->data_dir, settings->data_dir, err);
-    if (status == KVS_OK)
         status = load_engine(server, settings, err);
     if (status == KVS_OK)
         status = listener_open(&server->listener, &settings->address, err);
+    if (status == KVS_OK)
+        status = data_dir_open(&server->data_dir, settings->data_dir, err);
     if (status == KVS_OK)
         status = reactor_open(&server->reactor, err);
     if (status == KVS_OK)
