@@ -82,6 +82,9 @@ static kvs_status list_plugins(const struct options *options, struct kvs_error *
 static kvs_status act(const struct options *options, struct kvs_error *err)
 {
     switch (options->action) {
+    case OPTIONS_HELP:
+        (void)fputs(options->help, stdout);
+        return KVS_OK;
     case OPTIONS_VERSION:
         (void)printf("kvs-server %s\n", KVS_VERSION);
         return KVS_OK;

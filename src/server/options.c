@@ -23,6 +23,7 @@ struct raw {
     gboolean list_plugins;
     gboolean verify;
     gboolean version;
+    gboolean help;
 };
 
 static kvs_status parse_sync(struct kvs_server_config *config, const char *text,
@@ -127,9 +128,9 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "MODE"},
         {"plugin-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->plugin_dirs,
          "Look for plugins here first; may be repeated", "DIR"},
-        {"engine-opt", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->engine_options,
+        {"engine-opt", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->engine_options,
          "An option of the engine; may be repeated", "K=V"},
-        {"pool-opt", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->pool_options,
+        {"pool-opt", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->pool_options,
          "An option of the pool; may be repeated", "K=V"},
         {"key-max", 0, 0, G_OPTION_ARG_STRING, &raw->key_max, "Largest key (64k, the most)",
          "BYTES"},
@@ -146,6 +147,7 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
         {"repair", 0, 0, G_OPTION_ARG_FILENAME, &options->repair_dir,
          "Salvage the stopped store into the new directory DIR, and exit", "DIR"},
         {"version", 'V', 0, G_OPTION_ARG_NONE, &raw->version, "Show the version, and exit", NULL},
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help, "Show this, and exit", NULL},
         {.long_name = NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -153,9 +155,13 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
     g_option_context_set_summary(
         context, "A durable key/value server whose storage engine and thread pool are plugins.");
     g_option_context_add_main_entries(context, entries, NULL);
+    /* GLib's own -h goes through the locale, and is lost unnoticed when the disk is full. */
+    g_option_context_set_help_enabled(context, FALSE);
     if (!g_option_context_parse(context, argc, argv, &error))
         return kvs_error_set(err, KVS_INVALID, 0, "%s; see kvs-server --help", error->message);
-    if (*argc > 1)
+    if (raw->help)
+        options->help = g_option_context_get_help(context, TRUE, NULL);
+    else if (*argc > 1)
         return kvs_error_set(err, KVS_INVALID, 0, "unexpected argument '%s'; see kvs-server --help",
                              (*argv)[1]);
     if (raw->verify && options->repair_dir != NULL)
@@ -170,7 +176,8 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     kvs_status status = parse(options, &raw, argc, argv, err);
     connect_config(options);
     options->repair_target = options->repair_dir;
-    options->action = raw.version                   ? OPTIONS_VERSION
+    options->action = options->help != NULL         ? OPTIONS_HELP
+                      : raw.version                 ? OPTIONS_VERSION
                       : raw.list_plugins            ? OPTIONS_LIST_PLUGINS
                       : raw.verify                  ? OPTIONS_VERIFY
                       : options->repair_dir != NULL ? OPTIONS_REPAIR
@@ -191,6 +198,7 @@ void options_deinit(struct options *options)
     g_free(options->pool);
     g_free(options->data_dir);
     g_free(options->repair_dir);
+    g_free(options->help);
     g_strfreev(options->plugin_dirs);
     g_strfreev(options->engine_options);
     g_strfreev(options->pool_options);

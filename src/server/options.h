@@ -12,12 +12,14 @@ enum options_action {
     OPTIONS_VERIFY,
     OPTIONS_REPAIR,
     OPTIONS_VERSION,
+    OPTIONS_HELP,
 };
 
 struct options {
     enum options_action action;
     struct kvs_server_config config; /* its pointers lead into this struct's memory */
     const char *repair_target;       /* OPTIONS_REPAIR */
+    char *help;                      /* OPTIONS_HELP: what to print; owned */
 
     /* Owned; NULL-terminated lists may be NULL. */
     char *address;
@@ -31,8 +33,8 @@ struct options {
 };
 
 /*
- * Reads the command line (changed by it). -h prints help and ends the program. KVS_OK, or
- * KVS_INVALID with a message that quotes what is wrong. Free with options_deinit either way.
+ * Reads the command line (changed by it). KVS_OK, or KVS_INVALID with a message that quotes what is
+ * wrong. Free with options_deinit either way.
  */
 KVS_MUST_USE kvs_status options_parse(struct options *options, int *argc, char ***argv,
                                       struct kvs_error *err);

@@ -82,6 +82,8 @@ static void actions(void **state)
     } cases[] = {
         {"-V", OPTIONS_VERSION},
         {"--version", OPTIONS_VERSION},
+        {"-h", OPTIONS_HELP},
+        {"--help", OPTIONS_HELP},
         {"--list-plugins", OPTIONS_LIST_PLUGINS},
         {"--verify", OPTIONS_VERIFY},
         {"--repair=/new", OPTIONS_REPAIR},
