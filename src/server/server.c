@@ -65,6 +65,8 @@ struct kvs_server {
     struct command_context commands;
     struct server_stats stats;
     uint64_t drain_timeout_ms;
+    uint64_t sync_interval_ms;
+    uint32_t durability; /* KVS_DURABILITY_* */
     uint32_t threads;
     int stop_fd; /* eventfd: readable once a stop was asked for */
 
@@ -231,29 +233,6 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
     return server_pool_start(&server->pool, &config, err);
 }
 
-static void log_started(const struct kvs_server *server, const struct settings *settings)
-{
-    char address[ADDRESS_TEXT_MAX];
-    char sync[48] = "none";
-    address_format(&server->listener.address, address);
-    if (settings->durability == KVS_DURABILITY_ALWAYS)
-        (void)snprintf(sync, sizeof(sync), "always");
-    else if (settings->durability == KVS_DURABILITY_INTERVAL)
-        (void)snprintf(sync, sizeof(sync), "interval:%llu",
-                       (unsigned long long)settings->config->sync_interval_ms);
-    char threads[32] = "1 (the caller's)";
-    if (server->reactor.service.blocking)
-        (void)snprintf(threads, sizeof(threads), "one per connection");
-    else if (!server->reactor.pool_is_inline)
-        (void)snprintf(threads, sizeof(threads), "%u", server->threads);
-    log_info(&server->log,
-             "kvs-server " KVS_VERSION " listens on %s; engine %s %s, pool %s %s, threads %s, sync "
-             "%s, data directory %s",
-             address, server->engine_plugin->name, server->engine_plugin->descriptor->version,
-             server->pool.plugin->name, server->pool.plugin->descriptor->version, threads, sync,
-             server->data_dir.path);
-}
-
 static kvs_status bring_up(struct kvs_server *server, const struct settings *settings,
                            struct kvs_error *err)
 {
@@ -320,6 +299,8 @@ kvs_status kvs_server_new(const struct kvs_server_config *config, struct kvs_ser
     connection_set_init(&server->connections);
     log_init(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO, config->log,
              config->log_arg);
+    server->durability = settings.durability;
+    server->sync_interval_ms = config->sync_interval_ms;
     server->threads = config->threads != 0 ? config->threads : server_pool_default_threads();
     server->drain_timeout_ms =
         config->drain_timeout_ms != 0 ? config->drain_timeout_ms : DEFAULT_DRAIN_TIMEOUT_MS;
@@ -330,12 +311,36 @@ kvs_status kvs_server_new(const struct kvs_server_config *config, struct kvs_ser
     status = bring_up(server, &settings, err);
     if (status != KVS_OK)
         return status;
-    log_started(server, &settings);
     *ret_server = TAKE(server);
     return KVS_OK;
 }
 
 /* ---- running ------------------------------------------------------------------------------ */
+
+/* Said when the server runs and not before: who reads it may stop it with a signal at once, and
+   kvs-server's handlers are in place only then. */
+static void log_started(const struct kvs_server *server)
+{
+    char address[ADDRESS_TEXT_MAX];
+    char sync[48] = "none";
+    address_format(&server->listener.address, address);
+    if (server->durability == KVS_DURABILITY_ALWAYS)
+        (void)snprintf(sync, sizeof(sync), "always");
+    else if (server->durability == KVS_DURABILITY_INTERVAL)
+        (void)snprintf(sync, sizeof(sync), "interval:%llu",
+                       (unsigned long long)server->sync_interval_ms);
+    char threads[32] = "1 (the caller's)";
+    if (server->reactor.service.blocking)
+        (void)snprintf(threads, sizeof(threads), "one per connection");
+    else if (!server->reactor.pool_is_inline)
+        (void)snprintf(threads, sizeof(threads), "%u", server->threads);
+    log_info(&server->log,
+             "kvs-server " KVS_VERSION " listens on %s; engine %s %s, pool %s %s, threads %s, sync "
+             "%s, data directory %s",
+             address, server->engine_plugin->name, server->engine_plugin->descriptor->version,
+             server->pool.plugin->name, server->pool.plugin->descriptor->version, threads, sync,
+             server->data_dir.path);
+}
 
 void kvs_server_stop(struct kvs_server *server)
 {
@@ -416,6 +421,7 @@ kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err)
     kvs_status status = reactor_accept_begin(&server->reactor, err);
     if (status != KVS_OK)
         return status;
+    log_started(server);
     reactor_wake(&server->reactor);
     serve_until_stop(server);
     log_info(&server->log, "stopping");
