@@ -1,5 +1,4 @@
-/* See program.h. Output is collected in temporary files, so that nothing can block on a full pipe.
- */
+/* See program.h. Standard streams are files in memory, so that nothing can block on a full pipe. */
 #include "support/program.h"
 
 #include <arpa/inet.h>
@@ -10,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -69,15 +70,11 @@ static int wait_for_end(pid_t pid)
     }
 }
 
-static int temp_file(void)
+static int memory_file(void)
 {
-    char *dir = temp_dir_new();
-    char *path = path_join(dir, "stream");
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = memfd_create("stream", MFD_CLOEXEC);
     if (fd < 0)
         abort();
-    free(path);
-    temp_dir_free(dir); /* the open file lives on without a name */
     return fd;
 }
 
@@ -103,9 +100,14 @@ static char *read_whole(int fd, size_t *ret_size)
 
 static pid_t start(const char *const *argv, int in, int out, int err)
 {
+    pid_t parent = getpid();
     pid_t pid = fork();
-    if (pid != 0)
+    if (pid < 0)
+        fail_msg("cannot start %s: %s", argv[0], strerror(errno));
+    if (pid > 0)
         return pid;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(127);
     (void)dup2(in, STDIN_FILENO);
     (void)dup2(out, STDOUT_FILENO);
     (void)dup2(err, STDERR_FILENO);
@@ -120,9 +122,9 @@ static pid_t start(const char *const *argv, int in, int out, int err)
 struct program_result program_run(const char *const *argv, const char *input, size_t input_size)
 {
     struct program_result result;
-    int in = temp_file();
-    int out = temp_file();
-    int err = temp_file();
+    int in = memory_file();
+    int out = memory_file();
+    int err = memory_file();
     if (input_size > 0 && pwrite(in, input, input_size, 0) != (ssize_t)input_size)
         abort();
     result.exit_status = wait_for_end(start(argv, in, out, err));
@@ -153,13 +155,18 @@ char *server_process_log(const struct server_process *server)
     return log;
 }
 
-static bool find_port(const char *log, uint16_t *ret_port)
+static bool find_address(const char *log, struct server_process *server)
 {
-    static const char before[] = "listens on 127.0.0.1:";
+    static const char before[] = " listens on ";
     const char *at = strstr(log, before);
     if (at == NULL || strchr(at, '\n') == NULL)
         return false;
-    *ret_port = (uint16_t)strtoul(at + sizeof(before) - 1, NULL, 10);
+    at += sizeof(before) - 1;
+    size_t size = strcspn(at, ";\n");
+    assert_true(size < sizeof(server->address));
+    memcpy(server->address, at, size);
+    server->address[size] = '\0';
+    server->port = (uint16_t)strtoul(strrchr(server->address, ':') + 1, NULL, 10);
     return true;
 }
 
@@ -176,7 +183,7 @@ static bool wait_for_listening(struct server_process *server, int *ret_status)
     uint64_t deadline_ns = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
     for (;;) {
         char *log = server_process_log(server);
-        bool listens = find_port(log, &server->port);
+        bool listens = find_address(log, server);
         free(log);
         if (listens)
             return true;
@@ -193,6 +200,34 @@ static bool wait_for_listening(struct server_process *server, int *ret_status)
     }
 }
 
+void server_process_spawn(struct server_process *server, const char *const *argv)
+{
+    memset(server, 0, sizeof(*server));
+    server->log_dir = temp_dir_new();
+    server->log_path = path_join(server->log_dir, "log");
+    int log_fd = open(server->log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(log_fd >= 0 && null_fd >= 0);
+    server->pid = start(argv, null_fd, log_fd, log_fd);
+    (void)close(log_fd);
+    (void)close(null_fd);
+}
+
+bool server_process_start_argv(struct server_process *server, const char *const *argv,
+                               char **ret_log, int *ret_status)
+{
+    int status = 0;
+    server_process_spawn(server, argv);
+    if (wait_for_listening(server, &status))
+        return true;
+    if (ret_log != NULL)
+        *ret_log = server_process_log(server);
+    if (ret_status != NULL)
+        *ret_status = status;
+    forget(server);
+    return false;
+}
+
 bool server_process_start(struct server_process *server, const char *data_dir,
                           const char *const *arguments, char **ret_log, int *ret_status)
 {
@@ -203,34 +238,29 @@ bool server_process_start(struct server_process *server, const char *data_dir,
         assert_true(count + 1 < ARGUMENTS_MAX);
         argv[count++] = *arguments;
     }
-    argv[count] = NULL;
-    server->log_dir = temp_dir_new();
-    server->log_path = path_join(server->log_dir, "log");
-    int log_fd = open(server->log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    server->pid = start(argv, null_fd, log_fd, log_fd);
-    (void)close(log_fd);
-    (void)close(null_fd);
-    int status = 0;
-    bool listens = wait_for_listening(server, &status);
-    if (listens) {
-        (void)snprintf(server->address, sizeof(server->address), "127.0.0.1:%u", server->port);
-        return true;
-    }
-    if (ret_log != NULL)
-        *ret_log = server_process_log(server);
-    if (ret_status != NULL)
-        *ret_status = status;
-    forget(server);
-    return false;
+    return server_process_start_argv(server, argv, ret_log, ret_status);
 }
 
 int server_process_end(struct server_process *server, int signal_number)
 {
-    (void)kill(server->pid, signal_number);
+    if (signal_number != 0)
+        (void)kill(server->pid, signal_number);
     int status = wait_for_end(server->pid);
     forget(server);
     return status;
+}
+
+void server_process_stop(struct server_process *server)
+{
+    (void)kill(server->pid, SIGTERM);
+    int status = wait_for_end(server->pid);
+    if (status != 0) {
+        char *log = server_process_log(server);
+        print_error("%s", log);
+        free(log);
+        fail_msg("the server ended with %d after SIGTERM", status);
+    }
+    forget(server);
 }
 
 /* ---- sockets ------------------------------------------------------------------------------ */

@@ -27,11 +27,12 @@ void program_result_deinit(struct program_result *result);
 const char *program_server(void);
 const char *program_client(void);
 
-/* A server process. Its log is kept in a file in its own temporary folder. */
+/* A server process. Its log is kept in a file in its own temporary folder. It dies with the thread
+   that started it, so that a test that fails leaves none behind. */
 struct server_process {
     pid_t pid;
     uint16_t port;
-    char address[32]; /* of it, "127.0.0.1:PORT" */
+    char address[72]; /* of it, "127.0.0.1:PORT" or "[::1]:PORT" */
     char *log_dir;
     char *log_path;
 };
@@ -43,8 +44,17 @@ struct server_process {
  */
 bool server_process_start(struct server_process *server, const char *data_dir,
                           const char *const *arguments, char **ret_log, int *ret_status);
-/* Sends the signal and waits for the end. Returns the exit status as in program_result. */
+/* The same with the whole command line: argv[0] is the path of the program, which is or becomes
+   kvs-server. */
+bool server_process_start_argv(struct server_process *server, const char *const *argv,
+                               char **ret_log, int *ret_status);
+/* Starts it without waiting for anything; server->port and address are then not known. */
+void server_process_spawn(struct server_process *server, const char *const *argv);
+/* Sends the signal (0: none) and waits for the end. Returns the exit status as in program_result.
+ */
 int server_process_end(struct server_process *server, int signal_number);
+/* Stops it with SIGTERM and fails the test, with the log, if that does not end it with 0. */
+void server_process_stop(struct server_process *server);
 /* What it has logged so far, malloced. */
 char *server_process_log(const struct server_process *server);
 
