@@ -1,12 +1,9 @@
 /* See usage.h. */
 #include "harness/usage.h"
 
-#include <fts.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -69,23 +66,6 @@ struct usage_memory usage_memory_now(void)
         .resident_bytes = proc_value("/proc/self/status", "VmRSS", 1024),
         .anonymous_bytes = proc_value("/proc/self/status", "RssAnon", 1024),
     };
-}
-
-uint64_t usage_disk_bytes(const char *path)
-{
-    uint64_t bytes = 0;
-    char *root = strdup(path);
-    char *roots[] = {root, NULL};
-    FTS *walk = root != NULL ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
-    if (walk != NULL) {
-        for (FTSENT *entry = fts_read(walk); entry != NULL; entry = fts_read(walk)) {
-            if (entry->fts_info == FTS_F)
-                bytes += (uint64_t)entry->fts_statp->st_blocks * 512;
-        }
-        (void)fts_close(walk);
-    }
-    free(root);
-    return bytes;
 }
 
 static uint64_t cpu_ns(void)

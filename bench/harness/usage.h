@@ -25,9 +25,6 @@ struct usage_memory {
 };
 struct usage_memory usage_memory_now(void);
 
-/* Bytes allocated on disk by the regular files below path. */
-uint64_t usage_disk_bytes(const char *path);
-
 /* Waits until the process's background threads rest (below a twentieth of one CPU), for at most
    limit_ms (0: does not look). False: they never did. */
 bool usage_settle(uint32_t limit_ms);

@@ -1,7 +1,6 @@
 /* What the process uses, and the control figures. */
 #include "support/support.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,21 +36,6 @@ static void anonymous_memory_is_counted(void **state)
     __asm__ volatile("" : : "r"(memory) : "memory");
     struct usage_memory after = usage_memory_now();
     assert_true(after.anonymous_bytes >= before.anonymous_bytes + SIZE / 2);
-}
-
-static void disk_bytes_are_those_of_all_files_below(void **state)
-{
-    (void)state;
-    char *dir = temp_dir_new();
-    _cleanup_(freep) char *path = path_join(dir, "file");
-    assert_int_equal(usage_disk_bytes(dir), 0);
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    for (int i = 0; i < 1000; i++)
-        assert_int_equal(fwrite("0123456789abcdef", 16, 1, file), 1);
-    assert_int_equal(fclose(file), 0);
-    assert_in_range(usage_disk_bytes(dir), 16000, 64 << 10);
-    temp_dir_free(dir);
 }
 
 static void settling_comes_to_an_end(void **state)
@@ -91,11 +75,8 @@ static void the_machine_is_described(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(used_time_is_counted),
-        cmocka_unit_test(anonymous_memory_is_counted),
-        cmocka_unit_test(disk_bytes_are_those_of_all_files_below),
-        cmocka_unit_test(settling_comes_to_an_end),
-        cmocka_unit_test(controls_are_plausible),
+        cmocka_unit_test(used_time_is_counted),     cmocka_unit_test(anonymous_memory_is_counted),
+        cmocka_unit_test(settling_comes_to_an_end), cmocka_unit_test(controls_are_plausible),
         cmocka_unit_test(the_machine_is_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
