@@ -3,8 +3,9 @@
  *
  * I1  A batch is answered exactly once. Who takes the queue (one atomic exchange) answers all of it
  *     before he passes the baton: by complete(), except the leader's own batch, whose status his
- *     call returns. He knows it by the call that it carries, not by its address: another leader may
- *     have answered his batch long ago, and its owner submitted it again.
+ *     call returns. He knows it by its address and the call that it carries. The address is not
+ *     enough: another leader may have answered it long ago, and its owner submitted it again from
+ *     elsewhere. Nor is the call: an earlier batch of the same thread carries the same one.
  * I2  No batch is left lying. Who submits pushes and then tries for the baton, or wakes the
  *     committer; who leads passes the baton and then looks at the queue, and wakes the committer if
  *     there is anything. Push, try, pass and look are sequentially consistent: if the try failed,
@@ -66,7 +67,8 @@ static struct kvs_batch *take_queue(struct writer *writer)
 
 /* One call of submit, and what it returns. */
 struct call {
-    kvs_status status; /* KVS_PENDING until its batch was answered by this very call */
+    const struct kvs_batch *batch; /* only to compare with: it may be the host's again */
+    kvs_status status;             /* KVS_PENDING until its batch was answered by this very call */
 };
 
 /* Answers a group (I1): from the moment that complete is entered a batch is the host's. */
@@ -76,7 +78,7 @@ static void answer(struct kvs_batch *list, struct call *own)
         struct kvs_batch *batch = list;
         kvs_status status = request_status(batch);
         list = request_next(batch);
-        if (own != NULL && request_caller(batch) == own)
+        if (own != NULL && batch == own->batch && request_caller(batch) == own)
             own->status = status;
         else
             batch->complete(batch->arg, batch, status);
@@ -99,7 +101,7 @@ static void lead(struct writer *writer, uint32_t rounds, struct call *own)
 static void start_call(struct writer *writer, struct kvs_batch *batch, bool may_lead,
                        struct call *call)
 {
-    call->status = KVS_PENDING;
+    *call = (struct call){.batch = batch, .status = KVS_PENDING};
     request_set_caller(batch, call);
     push(writer, batch);
     if (!may_lead) {

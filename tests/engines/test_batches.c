@@ -1,0 +1,612 @@
+/* submit: conditions, atomicity, limits, and completions exactly once. */
+#include "engines/harness.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static struct kvs_bytes text(const char *from)
+{
+    return bytes_of_text(from);
+}
+
+static struct kvs_op with(struct kvs_op op, uint32_t condition, const char *expected)
+{
+    op.condition = condition;
+    if (expected != NULL)
+        op.expected = bytes_of_text(expected);
+    return op;
+}
+
+/* A session on a new store that holds "here" = "old". */
+static char *open_with_one(struct session *session)
+{
+    engine_require(KVS_ENGINE_HAS_SUBMIT);
+    char *dir = temp_dir_new();
+    session_open(session, dir, NULL);
+    check_set(session, text("here"), text("old"));
+    return dir;
+}
+
+static void close_and_free(struct session *session, char *dir)
+{
+    session_close(session);
+    temp_dir_free(dir);
+}
+
+static kvs_status submit(struct session *session, struct kvs_op *ops, uint64_t count,
+                         uint32_t flags)
+{
+    return session_submit(session, NULL, ops, count, flags, NULL);
+}
+
+static void test_several_operations(void **state)
+{
+    (void)state;
+    struct session session;
+    char *dir = open_with_one(&session);
+    struct kvs_op ops[] = {
+        op_set(text("a"), text("1")), op_set(text("b"), text("")),      op_remove(text("here")),
+        op_remove(text("never was")), op_set(text("c"), text("three")),
+    };
+    assert_int_equal(KVS_OK, submit(&session, ops, 5, 0));
+    assert_int_equal(KVS_OK, ops[0].status);
+    assert_int_equal(KVS_OK, ops[1].status);
+    assert_int_equal(KVS_OK, ops[2].status);
+    assert_int_equal(KVS_NOT_FOUND, ops[3].status);
+    assert_int_equal(KVS_OK, ops[4].status);
+    for (int round = 0; round < 2; round++) {
+        check_value(&session, text("a"), text("1"));
+        check_value(&session, text("b"), text(""));
+        check_missing(&session, text("here"));
+        check_value(&session, text("c"), text("three"));
+        session_reopen(&session, dir, NULL);
+    }
+    close_and_free(&session, dir);
+}
+
+/* Each condition, on a key that is there ("here" = "old") and on one that is not. */
+static void test_conditions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        uint32_t condition;
+        const char *expected;
+        bool holds;
+    } cases[] = {
+        {"here", KVS_IF_ALWAYS, NULL, true},   {"gone", KVS_IF_ALWAYS, NULL, true},
+        {"here", KVS_IF_ABSENT, NULL, false},  {"gone", KVS_IF_ABSENT, NULL, true},
+        {"here", KVS_IF_PRESENT, NULL, true},  {"gone", KVS_IF_PRESENT, NULL, false},
+        {"here", KVS_IF_EQUAL, "old", true},   {"gone", KVS_IF_EQUAL, "old", false},
+        {"here", KVS_IF_EQUAL, "ol", false},   {"gone", KVS_IF_EQUAL, "", false},
+        {"here", KVS_IF_EQUAL, "old!", false}, {"here", KVS_IF_EQUAL, "", false},
+    };
+    struct session session;
+    char *dir = open_with_one(&session);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct kvs_bytes key = text(cases[i].key);
+        struct kvs_op set = with(op_set(key, text("new")), cases[i].condition, cases[i].expected);
+        struct kvs_op remove = with(op_remove(key), cases[i].condition, cases[i].expected);
+        bool here = strcmp(cases[i].key, "here") == 0;
+        kvs_status expected = cases[i].holds ? KVS_OK : KVS_CONDITION_FAILED;
+
+        assert_int_equal(KVS_OK, submit(&session, &set, 1, 0));
+        assert_int_equal(expected, set.status);
+        if (cases[i].holds)
+            check_value(&session, key, text("new"));
+        else if (here)
+            check_value(&session, key, text("old"));
+        else
+            check_missing(&session, key);
+
+        if (here)
+            check_set(&session, key, text("old"));
+        else
+            (void)session_remove(&session, NULL, key, NULL);
+        assert_int_equal(KVS_OK, submit(&session, &remove, 1, 0));
+        assert_int_equal(cases[i].holds && !here ? KVS_NOT_FOUND : expected, remove.status);
+        if (cases[i].holds || !here)
+            check_missing(&session, key);
+        else
+            check_value(&session, key, text("old"));
+        if (here)
+            check_set(&session, key, text("old"));
+    }
+    close_and_free(&session, dir);
+}
+
+static void test_failed_condition_skips_one(void **state)
+{
+    (void)state;
+    struct session session;
+    char *dir = open_with_one(&session);
+    struct kvs_op ops[] = {
+        op_set(text("a"), text("1")),
+        with(op_set(text("here"), text("new")), KVS_IF_ABSENT, NULL),
+        with(op_remove(text("gone")), KVS_IF_PRESENT, NULL),
+        op_set(text("b"), text("2")),
+    };
+    assert_int_equal(KVS_OK, submit(&session, ops, 4, 0));
+    assert_int_equal(KVS_OK, ops[0].status);
+    assert_int_equal(KVS_CONDITION_FAILED, ops[1].status);
+    assert_int_equal(KVS_CONDITION_FAILED, ops[2].status);
+    assert_int_equal(KVS_OK, ops[3].status);
+    check_value(&session, text("a"), text("1"));
+    check_value(&session, text("here"), text("old"));
+    check_value(&session, text("b"), text("2"));
+    close_and_free(&session, dir);
+}
+
+static void test_all_or_none(void **state)
+{
+    (void)state;
+    struct session session;
+    char *dir = open_with_one(&session);
+    struct kvs_op ops[] = {
+        op_set(text("a"), text("1")),
+        with(op_set(text("here"), text("new")), KVS_IF_ABSENT, NULL),
+        op_remove(text("here")),
+        with(op_set(text("b"), text("2")), KVS_IF_PRESENT, NULL),
+        with(op_set(text("c"), text("3")), KVS_IF_ABSENT, NULL),
+    };
+    assert_int_equal(KVS_CONDITION_FAILED, submit(&session, ops, 5, KVS_BATCH_ALL_OR_NONE));
+    assert_int_equal(KVS_OK, ops[0].status);
+    assert_int_equal(KVS_CONDITION_FAILED, ops[1].status);
+    assert_int_equal(KVS_OK, ops[2].status);
+    assert_int_equal(KVS_CONDITION_FAILED, ops[3].status);
+    assert_int_equal(KVS_OK, ops[4].status);
+    check_missing(&session, text("a"));
+    check_value(&session, text("here"), text("old"));
+    check_missing(&session, text("b"));
+    check_missing(&session, text("c"));
+
+    ops[1].condition = KVS_IF_PRESENT;
+    ops[3].condition = KVS_IF_ABSENT;
+    assert_int_equal(KVS_OK, submit(&session, ops, 5, KVS_BATCH_ALL_OR_NONE));
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(KVS_OK, ops[i].status);
+    for (int round = 0; round < 2; round++) {
+        check_value(&session, text("a"), text("1"));
+        check_missing(&session, text("here"));
+        check_value(&session, text("b"), text("2"));
+        check_value(&session, text("c"), text("3"));
+        session_reopen(&session, dir, NULL);
+    }
+    close_and_free(&session, dir);
+}
+
+/* Operations see those before them, with either flag. */
+static void test_sees_earlier_ones(void **state)
+{
+    (void)state;
+    struct session session;
+    char *dir = open_with_one(&session);
+    for (uint32_t flags = 0; flags <= KVS_BATCH_ALL_OR_NONE; flags += KVS_BATCH_ALL_OR_NONE) {
+        struct kvs_op ops[] = {
+            with(op_set(text("k"), text("1")), KVS_IF_ABSENT, NULL),
+            with(op_set(text("k"), text("2")), KVS_IF_EQUAL, "1"),
+            with(op_remove(text("k")), KVS_IF_EQUAL, "2"),
+            with(op_set(text("k"), text("3")), KVS_IF_ABSENT, NULL),
+            with(op_remove(text("here")), KVS_IF_PRESENT, NULL),
+            with(op_set(text("here"), text("new")), KVS_IF_ABSENT, NULL),
+            with(op_set(text("k"), text("4")), KVS_IF_PRESENT, NULL),
+        };
+        assert_int_equal(KVS_OK, submit(&session, ops, 7, flags));
+        for (int i = 0; i < 7; i++)
+            assert_int_equal(KVS_OK, ops[i].status);
+        check_value(&session, text("k"), text("4"));
+        check_value(&session, text("here"), text("new"));
+        assert_int_equal(KVS_OK, session_remove(&session, NULL, text("k"), NULL));
+
+        /* What was skipped was not seen. */
+        struct kvs_op skipped[] = {
+            with(op_set(text("k"), text("1")), KVS_IF_PRESENT, NULL),
+            with(op_set(text("k"), text("2")), KVS_IF_ABSENT, NULL),
+            op_remove(text("k")),
+            op_remove(text("k")),
+        };
+        if (flags == 0) {
+            assert_int_equal(KVS_OK, submit(&session, skipped, 4, flags));
+            assert_int_equal(KVS_CONDITION_FAILED, skipped[0].status);
+            assert_int_equal(KVS_OK, skipped[1].status);
+            assert_int_equal(KVS_OK, skipped[2].status);
+            assert_int_equal(KVS_NOT_FOUND, skipped[3].status);
+        } else {
+            assert_int_equal(KVS_CONDITION_FAILED, submit(&session, skipped, 4, flags));
+        }
+        check_missing(&session, text("k"));
+    }
+    close_and_free(&session, dir);
+}
+
+/* A batch that is all or none and has thousands of operations, on few keys. */
+static void test_large_all_or_none(void **state)
+{
+    (void)state;
+    struct session session;
+    char *dir = open_with_one(&session);
+    const uint64_t count = engine_ops()->batch_ops_max < 3000 ? engine_ops()->batch_ops_max : 3000;
+    struct kvs_op *ops = calloc(count, sizeof(*ops));
+    char(*numbers)[24] = calloc(count, sizeof(*numbers));
+    assert_non_null(ops);
+    assert_non_null(numbers);
+    for (uint64_t i = 0; i < count; i++) { /* ten counters, each counted up by conditions */
+        (void)snprintf(numbers[i], sizeof(numbers[i]), "%llu", (unsigned long long)i);
+        ops[i] = op_set(bytes_of(&"0123456789"[i % 10], 1), text(numbers[i]));
+        ops[i].condition = i < 10 ? KVS_IF_ABSENT : KVS_IF_EQUAL;
+        if (i >= 10)
+            ops[i].expected = text(numbers[i - 10]);
+    }
+    ops[count - 1].expected = text("wrong");
+    assert_int_equal(KVS_CONDITION_FAILED, submit(&session, ops, count, KVS_BATCH_ALL_OR_NONE));
+    assert_int_equal(KVS_CONDITION_FAILED, ops[count - 1].status);
+    check_missing(&session, text("0"));
+    ops[count - 1].expected = text(numbers[count - 11]);
+    assert_int_equal(KVS_OK, submit(&session, ops, count, KVS_BATCH_ALL_OR_NONE));
+    check_value(&session, ops[count - 1].key, text(numbers[count - 1]));
+    check_value(&session, ops[count - 10].key, text(numbers[count - 10]));
+    free(ops);
+    free(numbers);
+    close_and_free(&session, dir);
+}
+
+static void test_one_too_large(void **state)
+{
+    (void)state;
+    struct session session;
+    struct test_error error;
+    char limit[32];
+    char *dir = open_with_one(&session);
+    const uint64_t key_max = engine_ops()->key_max;
+    uint8_t *key = calloc(1, key_max + 1);
+    assert_non_null(key);
+    (void)snprintf(limit, sizeof(limit), "%llu", (unsigned long long)key_max);
+    struct kvs_op ops[] = {
+        op_set(text("a"), text("1")),
+        op_set(bytes_of(key, key_max + 1), text("x")),
+        op_set(text("b"), text("2")),
+    };
+    test_error_init(&error);
+    assert_int_equal(KVS_OK, session_submit(&session, NULL, ops, 3, 0, &error));
+    assert_int_equal(KVS_OK, ops[0].status);
+    assert_int_equal(KVS_TOO_LARGE, ops[1].status);
+    assert_int_equal(KVS_OK, ops[2].status);
+    assert_non_null(strstr(error.message, limit));
+    check_value(&session, text("a"), text("1"));
+    check_value(&session, text("b"), text("2"));
+
+    ops[0].value = text("other");
+    assert_true(submit(&session, ops, 3, KVS_BATCH_ALL_OR_NONE) != KVS_OK);
+    check_value(&session, text("a"), text("1"));
+    free(key);
+    close_and_free(&session, dir);
+}
+
+/* The largest batch by operations, and one more. */
+static void test_most_operations(void **state)
+{
+    (void)state;
+    struct session session;
+    struct test_error error;
+    char limit[32];
+    char *dir = open_with_one(&session);
+    const uint64_t most = engine_ops()->batch_ops_max;
+    if (most > 1000000) {
+        print_message("the limit of %llu operations is too far for a test\n",
+                      (unsigned long long)most);
+        close_and_free(&session, dir);
+        skip();
+    }
+    struct kvs_op *ops = calloc(most + 1, sizeof(*ops));
+    char(*keys)[KEY_TEXT_MAX] = calloc(most + 1, sizeof(*keys));
+    assert_non_null(ops);
+    assert_non_null(keys);
+    for (uint64_t i = 0; i <= most; i++) {
+        struct kvs_bytes key = key_make(keys[i], "key", i * 7919 % (most + 1));
+        ops[i] = op_set(key, key);
+    }
+    test_error_init(&error);
+    (void)snprintf(limit, sizeof(limit), "%llu", (unsigned long long)most);
+    assert_int_equal(KVS_TOO_LARGE, session_submit(&session, NULL, ops, most + 1, 0, &error));
+    assert_non_null(strstr(error.message, limit));
+    check_missing(&session, ops[0].key);
+    assert_status(KVS_OK, session_submit(&session, NULL, ops, most, 0, &error), &error);
+    session_reopen(&session, dir, NULL);
+    for (uint64_t i = 0; i < most; i++)
+        check_value(&session, ops[i].key, ops[i].key);
+    check_missing(&session, ops[most].key);
+    free(ops);
+    free(keys);
+    close_and_free(&session, dir);
+}
+
+/* The largest batch by bytes, and one byte more; all its values are one buffer. */
+static void test_most_bytes(void **state)
+{
+    (void)state;
+    struct session session;
+    struct test_error error;
+    char limit[32];
+    char *dir = open_with_one(&session);
+    const uint64_t most = engine_ops()->batch_bytes_max;
+    const uint64_t piece =
+        engine_ops()->value_max < (4u << 20) ? engine_ops()->value_max : 4u << 20;
+    const uint64_t count = most / (piece + 8) + 1;
+    if (most > (UINT64_C(256) << 20) || count > engine_ops()->batch_ops_max) {
+        print_message("the limit of %llu bytes is too far for a test\n", (unsigned long long)most);
+        close_and_free(&session, dir);
+        skip();
+    }
+    struct kvs_op *ops = calloc(count, sizeof(*ops));
+    uint64_t *keys = calloc(count, sizeof(*keys));
+    uint8_t *value = calloc(1, piece);
+    assert_true(ops != NULL && keys != NULL && value != NULL);
+    memset(value, 'v', piece);
+    for (uint64_t i = 0, bytes = 0; i < count; i++) {
+        keys[i] = i;
+        ops[i] = op_set(bytes_of(&keys[i], 8), bytes_of(value, piece));
+        if (most + 1 - bytes < piece + 8) /* the last one makes it one byte too much */
+            ops[i].value.len = most + 1 - bytes < 8 ? 0 : most + 1 - bytes - 8;
+        bytes += 8 + ops[i].value.len;
+    }
+    test_error_init(&error);
+    (void)snprintf(limit, sizeof(limit), "%llu", (unsigned long long)most);
+    assert_int_equal(KVS_TOO_LARGE, session_submit(&session, NULL, ops, count, 0, &error));
+    assert_non_null(strstr(error.message, limit));
+    check_missing(&session, ops[0].key);
+    ops[0].value.len--;
+    assert_status(KVS_OK, session_submit(&session, NULL, ops, count, 0, &error), &error);
+    session_reopen(&session, dir, NULL);
+    for (uint64_t i = 0; i < count; i++)
+        check_value(&session, ops[i].key, ops[i].value);
+    free(ops);
+    free(keys);
+    free(value);
+    close_and_free(&session, dir);
+}
+
+static void test_durable_batch(void **state)
+{
+    (void)state;
+    engine_require(KVS_ENGINE_HAS_SUBMIT | KVS_ENGINE_DURABLE);
+    for (uint32_t mode = KVS_DURABILITY_ALWAYS; mode <= KVS_DURABILITY_NONE; mode++) {
+        const struct session_config config = {.durability = mode, .interval_ms = 20};
+        struct session session;
+        char *dir = temp_dir_new();
+        session_open(&session, dir, &config);
+        for (unsigned i = 0; i < 20; i++) {
+            struct kvs_op op = op_set(bytes_of(&i, sizeof(i)), text("value"));
+            assert_int_equal(KVS_OK, submit(&session, &op, 1, i % 2 == 0 ? KVS_BATCH_DURABLE : 0));
+            assert_int_equal(KVS_OK, op.status);
+        }
+        session_reopen(&session, dir, &config);
+        for (unsigned i = 0; i < 20; i++)
+            check_value(&session, bytes_of(&i, sizeof(i)), text("value"));
+        close_and_free(&session, dir);
+    }
+}
+
+/* ---- many threads, many outstanding batches ------------------------------------------------- */
+
+#define SUBMITTERS  8u
+#define OUTSTANDING 16u
+#define ROUNDS      40u
+
+struct flood {
+    struct session *session;
+    struct faults faults;
+    atomic_uint completed; /* completions that ran */
+    atomic_uint pending;   /* calls that returned KVS_PENDING */
+};
+
+/* One of many batches of a thread: sets two keys of its own to one number. */
+struct drop {
+    struct flood *flood;
+    struct kvs_batch batch;
+    struct kvs_op ops[2];
+    char keys[2][KEY_TEXT_MAX];
+    uint8_t values[2][PATTERN_MIN];
+    atomic_uint under_way; /* 1 from before submit until its answer */
+};
+
+static void drop_complete(void *arg, struct kvs_batch *batch, kvs_status status)
+{
+    struct drop *drop = arg;
+    if (batch != &drop->batch)
+        faults_add(&drop->flood->faults, "a completion for another batch");
+    if (status != KVS_OK || drop->ops[0].status != KVS_OK || drop->ops[1].status != KVS_OK)
+        faults_add(&drop->flood->faults, "status %d, %d, %d", status, drop->ops[0].status,
+                   drop->ops[1].status);
+    (void)atomic_fetch_add(&drop->flood->completed, 1);
+    /* The last touch: from here on the submitter may use it again, at once, from another thread. */
+    if (atomic_exchange(&drop->under_way, 0) != 1)
+        faults_add(&drop->flood->faults, "completed twice");
+}
+
+static void drop_start(struct drop *drop, struct kvs_tls *tls, unsigned thread, unsigned slot,
+                       unsigned round)
+{
+    struct flood *flood = drop->flood;
+    for (unsigned i = 0; i < 2; i++) {
+        struct kvs_bytes key =
+            key_make(drop->keys[i], i == 0 ? "left" : "right", thread * OUTSTANDING + slot);
+        pattern_make(key, round, drop->values[i], PATTERN_MIN);
+        drop->ops[i] = op_set(key, bytes_of(drop->values[i], PATTERN_MIN));
+    }
+    drop->batch = (struct kvs_batch){.size = sizeof(drop->batch),
+                                     .ops = drop->ops,
+                                     .op_count = 2,
+                                     .complete = drop_complete,
+                                     .arg = drop};
+    atomic_store(&drop->under_way, 1);
+    if (!engine_has(KVS_ENGINE_CONCURRENT_WRITERS))
+        (void)pthread_mutex_lock(&flood->session->write_lock);
+    kvs_status status = engine_ops()->submit(flood->session->db, tls, &drop->batch);
+    if (!engine_has(KVS_ENGINE_CONCURRENT_WRITERS))
+        (void)pthread_mutex_unlock(&flood->session->write_lock);
+    if (status == KVS_PENDING) {
+        (void)atomic_fetch_add(&flood->pending, 1);
+    } else {
+        if (status != KVS_OK)
+            faults_add(&flood->faults, "submit gave %d", status);
+        if (atomic_exchange(&drop->under_way, 0) != 1)
+            faults_add(&flood->faults, "completed although it was not pending");
+    }
+}
+
+/* Waits for the answer; false, with a fault, when none comes. */
+static bool drop_await(struct drop *drop)
+{
+    uint64_t deadline = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
+    while (atomic_load(&drop->under_way) != 0) {
+        if (clock_now_ns() > deadline) {
+            faults_add(&drop->flood->faults, "a batch was never completed");
+            return false;
+        }
+        (void)sched_yield();
+    }
+    return true;
+}
+
+static void flood_thread(void *arg, unsigned index)
+{
+    struct flood *flood = arg;
+    struct kvs_tls *tls = session_attach(flood->session);
+    struct drop *drops = calloc(OUTSTANDING, sizeof(*drops));
+    bool answered = true;
+    for (unsigned slot = 0; slot < OUTSTANDING; slot++)
+        drops[slot].flood = flood;
+    for (unsigned round = 1; round <= ROUNDS && answered; round++) {
+        for (unsigned slot = 0; slot < OUTSTANDING && answered; slot++) {
+            answered = drop_await(&drops[slot]);
+            if (answered)
+                drop_start(&drops[slot], tls, index, slot, round);
+        }
+    }
+    for (unsigned slot = 0; slot < OUTSTANDING && answered; slot++)
+        answered = drop_await(&drops[slot]);
+    if (answered) /* else the engine may still write to them */
+        free(drops);
+    session_detach(flood->session, tls);
+}
+
+static void run_flood(uint32_t durability)
+{
+    engine_require(KVS_ENGINE_HAS_SUBMIT);
+    const struct session_config config = {.durability = durability, .interval_ms = 5};
+    struct session session;
+    struct flood flood = {.session = &session};
+    char key[KEY_TEXT_MAX];
+    char *dir = temp_dir_new();
+    session_open(&session, dir, &config);
+    run_threads(SUBMITTERS, flood_thread, &flood);
+    faults_check(&flood.faults);
+    assert_int_equal(atomic_load(&flood.pending), atomic_load(&flood.completed));
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < SUBMITTERS * OUTSTANDING; i++) {
+            check_pattern(&session, key_make(key, "left", i), ROUNDS);
+            check_pattern(&session, key_make(key, "right", i), ROUNDS);
+        }
+        session_reopen(&session, dir, &config);
+    }
+    close_and_free(&session, dir);
+}
+
+static void test_flood_always(void **state)
+{
+    (void)state;
+    run_flood(KVS_DURABILITY_ALWAYS);
+}
+
+static void test_flood_interval(void **state)
+{
+    (void)state;
+    run_flood(KVS_DURABILITY_INTERVAL);
+}
+
+static void test_flood_none(void **state)
+{
+    (void)state;
+    run_flood(KVS_DURABILITY_NONE);
+}
+
+/* ---- threads that contend for one key by conditions ------------------------------------------ */
+
+#define COUNTERS 6u
+#define COUNTS   150u
+
+struct contest {
+    struct session *session;
+    struct faults faults;
+};
+
+static void count_up(void *arg, unsigned index)
+{
+    struct contest *contest = arg;
+    struct copy copy = {NULL, 0, 0};
+    struct kvs_tls *tls = session_attach(contest->session);
+    (void)index;
+    for (unsigned done = 0; done < COUNTS;) {
+        uint64_t number;
+        if (session_get(contest->session, tls, text("counter"), &copy, NULL) != KVS_OK) {
+            faults_add(&contest->faults, "the counter is gone");
+            break;
+        }
+        memcpy(&number, copy.data, sizeof(number));
+        number++;
+        struct kvs_op op = op_set(text("counter"), bytes_of(&number, sizeof(number)));
+        op.condition = KVS_IF_EQUAL;
+        op.expected = bytes_of(copy.data, copy.len);
+        kvs_status status = session_submit(contest->session, tls, &op, 1, 0, NULL);
+        if (status != KVS_OK || (op.status != KVS_OK && op.status != KVS_CONDITION_FAILED)) {
+            faults_add(&contest->faults, "status %d, %d", status, op.status);
+            break;
+        }
+        if (op.status == KVS_OK)
+            done++;
+    }
+    session_detach(contest->session, tls);
+    copy_deinit(&copy);
+}
+
+static void test_counting_by_conditions(void **state)
+{
+    (void)state;
+    engine_require(KVS_ENGINE_HAS_SUBMIT);
+    struct session session;
+    struct contest contest = {.session = &session};
+    uint64_t number = 0;
+    char *dir = temp_dir_new();
+    session_open(&session, dir, NULL);
+    check_set(&session, text("counter"), bytes_of(&number, sizeof(number)));
+    run_threads(COUNTERS, count_up, &contest);
+    faults_check(&contest.faults);
+    number = COUNTERS * COUNTS;
+    check_value(&session, text("counter"), bytes_of(&number, sizeof(number)));
+    close_and_free(&session, dir);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_several_operations),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_failed_condition_skips_one),
+        cmocka_unit_test(test_all_or_none),
+        cmocka_unit_test(test_sees_earlier_ones),
+        cmocka_unit_test(test_large_all_or_none),
+        cmocka_unit_test(test_one_too_large),
+        cmocka_unit_test(test_most_operations),
+        cmocka_unit_test(test_most_bytes),
+        cmocka_unit_test(test_durable_batch),
+        cmocka_unit_test(test_flood_always),
+        cmocka_unit_test(test_flood_interval),
+        cmocka_unit_test(test_flood_none),
+        cmocka_unit_test(test_counting_by_conditions),
+    };
+    return engine_tests_run(argc, argv, "batches", tests, sizeof(tests) / sizeof(tests[0]));
+}
