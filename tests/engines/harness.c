@@ -134,13 +134,19 @@ void session_open(struct session *session, const char *dir, const struct session
     assert_status(KVS_OK, session_try_open(session, dir, config, &error), &error);
 }
 
+kvs_status session_try_close(struct session *session, struct test_error *error)
+{
+    kvs_status status = engine_ops()->close(session->db, &error->error);
+    plugin_host_free(session->host);
+    (void)pthread_mutex_destroy(&session->write_lock);
+    return status;
+}
+
 void session_close(struct session *session)
 {
     struct test_error error;
     test_error_init(&error);
-    assert_status(KVS_OK, engine_ops()->close(session->db, &error.error), &error);
-    plugin_host_free(session->host);
-    (void)pthread_mutex_destroy(&session->write_lock);
+    assert_status(KVS_OK, session_try_close(session, &error), &error);
 }
 
 void session_reopen(struct session *session, const char *dir, const struct session_config *config)

@@ -57,6 +57,8 @@ kvs_status session_try_open(struct session *session, const char *dir,
                             const struct session_config *config, struct test_error *error);
 void session_open(struct session *session, const char *dir, const struct session_config *config);
 void session_close(struct session *session);
+/* Closes it in any case; close's status. */
+kvs_status session_try_close(struct session *session, struct test_error *error);
 void session_reopen(struct session *session, const char *dir, const struct session_config *config);
 
 /* A thread's state, or NULL where the engine has none. Safe in any thread. */
