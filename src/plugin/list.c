@@ -27,6 +27,8 @@
 #define REPORT_GOOD    '+'
 #define REPORT_BAD     '-'
 
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
 /* ---- the child ---------------------------------------------------------------------------- */
 
 static void print_option(const struct plugin *plugin, const struct kvs_option *option, FILE *out)
@@ -55,7 +57,7 @@ static void print_option(const struct plugin *plugin, const struct kvs_option *o
         (void)fprintf(out, "%srange %s", between, option->range);
         between = ", ";
     }
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+    for (size_t i = 0; i < COUNT_OF(flags); i++) {
         if ((option->flags & flags[i].flag) == 0)
             continue;
         (void)fprintf(out, "%s%s", between, flags[i].text);
@@ -64,12 +66,54 @@ static void print_option(const struct plugin *plugin, const struct kvs_option *o
     (void)fprintf(out, "\n");
 }
 
+struct property {
+    uint64_t bit;
+    const char *text;
+};
+
+static const struct property engine_properties[] = {
+    {KVS_ENGINE_DURABLE, "durable"},
+    {KVS_ENGINE_ORDERED, "ordered"},
+    {KVS_ENGINE_SNAPSHOT_SCAN, "snapshot scans"},
+    {KVS_ENGINE_CONCURRENT_WRITERS, "concurrent writers"},
+    {KVS_ENGINE_GET_NEVER_BLOCKS, "gets never block"},
+    {KVS_ENGINE_BATCH_ATOMIC, "atomic batches"},
+    {KVS_ENGINE_BATCH_ATOMIC_KEY, "batches atomic per key"},
+};
+
+static const struct property pool_properties[] = {
+    {KVS_POOL_UNBOUNDED, "a thread per job"},
+    {KVS_POOL_INLINE, "runs jobs in the caller"},
+    {KVS_POOL_SURVIVES_THREAD_EXIT, "survives jobs that end their thread"},
+    {KVS_POOL_RUNS_IDLE_HOOK, "idle workers poll"},
+};
+
+static void print_properties(const struct property *properties, size_t count, uint64_t capabilities,
+                             FILE *out)
+{
+    const char *between = "    ";
+    for (size_t i = 0; i < count; i++) {
+        if ((capabilities & properties[i].bit) == 0)
+            continue;
+        (void)fprintf(out, "%s%s", between, properties[i].text);
+        between = ", ";
+    }
+    if (between[0] == ',')
+        (void)fputc('\n', out);
+}
+
 static void print_plugin(const struct plugin *plugin, FILE *out)
 {
     const struct kvs_plugin *descriptor = plugin->descriptor;
     (void)fprintf(out, "%s %s %s (ABI %u.%u)\n", plugin_kind_text(plugin->kind), plugin->name,
                   descriptor->version, descriptor->abi_major, descriptor->abi_minor);
     (void)fprintf(out, "    %s\n    %s\n", descriptor->description, plugin->path);
+    if (plugin->kind == KVS_PLUGIN_ENGINE)
+        print_properties(engine_properties, COUNT_OF(engine_properties),
+                         plugin->ops.engine.capabilities, out);
+    else
+        print_properties(pool_properties, COUNT_OF(pool_properties), plugin->ops.pool.capabilities,
+                         out);
     for (uint32_t i = 0; i < descriptor->option_count; i++)
         print_option(plugin, option_at(descriptor, i), out);
 }

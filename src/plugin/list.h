@@ -7,9 +7,10 @@
 #include "plugin/loader.h"
 
 /*
- * Prints every plugin found in dirs: kind, name, version, ABI, description, file and options (name,
- * type, default, range, help). One that cannot be opened is listed with the reason. Each file is
- * opened in a child process, so that a plugin that crashes while it is loaded costs only its line.
+ * Prints every plugin found in dirs, a paragraph each: kind, name, version, ABI; description; file;
+ * properties (durable, ordered, ...); options (name, type, default, range, help). One that cannot
+ * be opened is listed with the reason. Each file is opened in a child process, so that a plugin
+ * that crashes while it is loaded costs only its line.
  * KVS_OK, also when none was found (it says so); negative when out could not be written.
  */
 KVS_MUST_USE kvs_status plugin_list_print(const struct plugin_dirs *dirs, FILE *out,

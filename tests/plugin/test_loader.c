@@ -109,7 +109,9 @@ static void newer_minor_is_accepted(void **state)
     struct plugin *plugin = open_good(KVS_PLUGIN_ENGINE, "newer-minor");
     assert_int_equal(plugin->descriptor->abi_minor, KVS_ABI_MINOR + 7);
     assert_int_equal(plugin->ops.engine.size, sizeof(struct kvs_engine_ops));
-    assert_int_equal(plugin->ops.engine.capabilities, KVS_ENGINE_HAS_SYNC);
+    assert_int_equal(plugin->ops.engine.capabilities, KVS_ENGINE_HAS_SYNC |
+                                                          KVS_ENGINE_CONCURRENT_WRITERS |
+                                                          KVS_ENGINE_GET_NEVER_BLOCKS);
     plugin_free(plugin);
 }
 

@@ -126,7 +126,8 @@ static const struct longer_engine_ops table = {
 #elif defined(SHELF_POINTER_WITHOUT_BIT)
         .capabilities = KVS_ENGINE_CONCURRENT_WRITERS,
 #elif defined(SHELF_NEWER_MINOR)
-        .capabilities = KVS_ENGINE_HAS_SYNC | UINT64_C(1) << 12 | UINT64_C(1) << 40,
+        .capabilities = KVS_ENGINE_HAS_SYNC | KVS_ENGINE_CONCURRENT_WRITERS |
+                        KVS_ENGINE_GET_NEVER_BLOCKS | UINT64_C(1) << 12 | UINT64_C(1) << 40,
 #else
         .capabilities = KVS_ENGINE_HAS_SYNC,
 #endif
