@@ -396,9 +396,9 @@ kvs_status peer_kvs_new(const struct peers_config *config, const char *name, str
     own->plugin = plugin;
     own->options = options_of(config, name);
     log_init(&own->log, KVS_LOG_WARN, NULL, NULL);
-    uint32_t flags = PEER_READS | PEER_REOPENS | PEER_MIXES | PEER_REMOVES;
+    uint32_t flags = PEER_READS | PEER_MIXES | PEER_REMOVES;
     if (plugin->ops.engine.capabilities & KVS_ENGINE_DURABLE)
-        flags |= PEER_SYNCS;
+        flags |= PEER_REOPENS | PEER_SYNCS;
     _cleanup_(freep) char *peer_name = g_strdup_printf("kvs-%s", name);
     *ret_peer = peer_new(&kvs_ops, peer_name, plugin->descriptor->version,
                          "through its ABI; no sync: KVS_DURABILITY_NONE, sync: ALWAYS", flags, own);
