@@ -14,18 +14,13 @@
 
 #include <kvs/version.h>
 
+#include "system/expect.h"
 #include "system/run_client.h"
 #include "system/tree.h"
 
 #define ARGUMENTS_MAX 32
 #define NOBODY        "65534"
 #define CANNOT_RUN    126 /* exit status of env and setpriv for a program that they cannot start */
-
-static void expect_in(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("'%s' is not in:\n%s", part, text);
-}
 
 /* Runs kvs-server with these words, from within cwd. pair (may be NULL): what it takes where the
    words name none. */

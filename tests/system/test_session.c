@@ -11,18 +11,13 @@
 
 #include "base/bytes.h"
 #include "support/wire.h"
+#include "system/expect.h"
 #include "system/run_client.h"
 
 #define BYTE_VALUES   256u
 #define OVERWRITINGS  5u
 #define SMALL_KEY_MAX 100u
 #define SMALL_MAX     ((size_t)300000)
-
-static void expect_in(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("'%s' is not in:\n%s", part, text);
-}
 
 /* ---- the first day ------------------------------------------------------------------------ */
 
