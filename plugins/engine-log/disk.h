@@ -5,7 +5,8 @@
  *
  * All names are relative to the folder and contain no '/'. Every call that can fail gives a status
  * and fills err with file, reason and errno; a full disk or quota is KVS_NO_SPACE, a missing file
- * KVS_MISSING, all other failures KVS_IO. EINTR and short transfers are dealt with inside.
+ * KVS_MISSING, all other failures KVS_IO (file_open also KVS_NO_MEMORY). EINTR and short transfers
+ * are dealt with inside. A symbolic link is not followed.
  *
  * What is durable: the content of a file up to the last disk_file_sync() that gave KVS_OK, writes
  * through mappings included; a name (created, renamed, linked, removed) after disk_sync_folder().
@@ -84,7 +85,8 @@ KVS_MUST_USE static inline kvs_status disk_file_open(struct disk *disk, const ch
     return disk->ops->file_open(disk, name, flags, ret_file, err);
 }
 
-/* Closes it; its mappings stay. NULL is fine. */
+/* Closes it. Mappings that are not undone by then stay as long as the process: disk_file_unmap()
+   wants the open file. NULL is fine. */
 static inline void disk_file_close(struct disk_file *file)
 {
     if (file != NULL)
@@ -105,8 +107,8 @@ KVS_MUST_USE static inline kvs_status disk_file_links(struct disk_file *file, ui
 }
 
 /* Makes the file at least `bytes` long and takes the space for it, so that no later write inside
-   can meet a full disk. What is new reads as zeros. KVS_NO_SPACE; KVS_UNSUPPORTED: this file system
-   cannot reserve (nothing changed). */
+   can meet a full disk. What is new reads as zeros. KVS_NO_SPACE (the size is as before);
+   KVS_UNSUPPORTED: this file system cannot reserve (nothing changed). */
 KVS_MUST_USE static inline kvs_status disk_file_reserve(struct disk_file *file, uint64_t bytes,
                                                         struct kvs_error *err)
 {
@@ -135,7 +137,7 @@ KVS_MUST_USE static inline kvs_status disk_file_read(struct disk_file *file, uin
     return file->disk->ops->file_read(file, offset, to, bytes, ret_bytes, err);
 }
 
-/* Maps the first `bytes` of the file, shared. Touching what lies behind the file's end, or what the
+/* Maps the first `bytes` (> 0) of the file, shared. Touching what lies behind the file's end, or what the
    disk cannot deliver, raises SIGBUS. */
 KVS_MUST_USE static inline kvs_status disk_file_map(struct disk_file *file, uint64_t bytes,
                                                     bool writable, void **ret_memory,
@@ -150,7 +152,8 @@ static inline void disk_file_unmap(struct disk_file *file, void *memory, uint64_
 }
 
 /* Returns when all that was written to the file (through mappings too) and its size are on stable
-   storage. After a failure nobody knows what is: it must not be tried again and believed. */
+   storage. After a failure, KVS_NO_SPACE included, nobody knows what is: it must not be tried again
+   and believed. */
 KVS_MUST_USE static inline kvs_status disk_file_sync(struct disk_file *file, struct kvs_error *err)
 {
     return file->disk->ops->file_sync(file, err);
