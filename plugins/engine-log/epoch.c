@@ -21,8 +21,13 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "epoch.h"
+
+/* A grace period interrupts every running thread of the process, so there are at most this many
+   apart: what is retired meanwhile shares one. */
+#define EPOCH_GATHER_NS 2000000
 
 struct epoch {
     pthread_t reclaimer;
@@ -33,6 +38,7 @@ struct epoch {
     struct epoch_retired **last; /* where the next node is linked */
     uint64_t queued;             /* nodes ever queued */
     uint64_t done;               /* nodes ever run */
+    uint32_t hurry;              /* threads in epoch_barrier */
     bool stop;
 };
 
@@ -95,6 +101,19 @@ static void epoch_run_all(struct epoch *epoch, struct epoch_retired *first)
     pthread_mutex_unlock(&epoch->lock);
 }
 
+/* Lets things gather for a moment, unless somebody waits for them. The lock is held. */
+static void epoch_gather(struct epoch *epoch)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += EPOCH_GATHER_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (epoch->hurry == 0 && !epoch->stop &&
+           pthread_cond_timedwait(&epoch->changed, &epoch->lock, &until) == 0)
+        ;
+}
+
 static void *epoch_reclaim(void *arg)
 {
     struct epoch *epoch = arg;
@@ -102,6 +121,7 @@ static void *epoch_reclaim(void *arg)
         pthread_mutex_lock(&epoch->lock);
         while (epoch->first == NULL && !epoch->stop)
             pthread_cond_wait(&epoch->changed, &epoch->lock);
+        epoch_gather(epoch);
         struct epoch_retired *first = epoch->first; /* I3 */
         epoch->first = NULL;
         epoch->last = &epoch->first;
@@ -123,7 +143,11 @@ kvs_status epoch_new(struct epoch **ret_epoch, struct kvs_error *err)
     if (epoch == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for the reclaimer's queue");
     pthread_mutex_init(&epoch->lock, NULL);
-    pthread_cond_init(&epoch->changed, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&epoch->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     epoch->last = &epoch->first;
     int failed = pthread_create(&epoch->reclaimer, NULL, epoch_reclaim, epoch);
     if (failed != 0) {
@@ -172,7 +196,10 @@ void epoch_barrier(struct epoch *epoch)
     assert(!epoch_inside());
     pthread_mutex_lock(&epoch->lock);
     uint64_t until = epoch->queued;
+    epoch->hurry++;
+    pthread_cond_broadcast(&epoch->changed);
     while (epoch->done < until)
         pthread_cond_wait(&epoch->changed, &epoch->lock);
+    epoch->hurry--;
     pthread_mutex_unlock(&epoch->lock);
 }

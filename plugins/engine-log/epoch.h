@@ -22,13 +22,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define _LGPL_SOURCE  /* inline read sections: allowed to any program, see liburcu's static headers \
-                       */
-#include <urcu/urcu-memb.h>
-#undef _LGPL_SOURCE
-
-#include <kvs/types.h>
-
 #if defined(__SANITIZE_THREAD__)
 #define EPOCH_TSAN 1
 #elif defined(__has_feature)
@@ -36,9 +29,16 @@
 #define EPOCH_TSAN 1
 #endif
 #endif
+
 #ifdef EPOCH_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
+
+#define _LGPL_SOURCE /* inline sections: allowed to any program, see liburcu's static headers */
+#include <urcu/urcu-memb.h>
+#undef _LGPL_SOURCE
+
+#include <kvs/types.h>
 
 /* The thread's place in liburcu's registry; NULL until its first section. Written by its own thread
    only. In static thread storage (8 bytes), which saves the call that a plugin's thread-local
@@ -56,50 +56,13 @@ struct urcu_reader *epoch_register(void);
 /* ---- read sections ---------------------------------------------------------------------- */
 
 /* Begins a section. May nest. Never waits (the first one of a thread takes the registry's lock). */
-static inline void epoch_begin(void)
-{
-    struct urcu_reader *reader = epoch_reader;
-    if (__builtin_expect(reader == NULL, 0))
-        reader = epoch_register();
-    /* The body of liburcu's _urcu_memb_read_lock() on a register that is already at hand. */
-    unsigned long nesting = reader->ctr;
-    if (__builtin_expect((nesting & URCU_GP_CTR_NEST_MASK) == 0, 1)) {
-        _CMM_STORE_SHARED(reader->ctr, _CMM_LOAD_SHARED(urcu_memb_gp.ctr));
-        urcu_memb_smp_mb_slave();
-    } else {
-        _CMM_STORE_SHARED(reader->ctr, nesting + URCU_GP_COUNT);
-    }
-}
-
-/* True inside a section; for assertions. */
-static inline bool epoch_inside(void)
-{
-    return epoch_reader != NULL && (epoch_reader->ctr & URCU_GP_CTR_NEST_MASK) != 0;
-}
-
-#ifdef EPOCH_TSAN
-/* ThreadSanitizer does not see that a grace period orders the sections before it against what runs
-   after it. It is told here and in epoch.c. */
-extern char epoch_tsan_order __attribute__((visibility("hidden")));
-#endif
+static inline void epoch_begin(void);
 
 /* Ends a section. */
-static inline void epoch_end(void)
-{
-    struct urcu_reader *reader = epoch_reader;
-    unsigned long nesting = reader->ctr;
-#ifdef EPOCH_TSAN
-    __tsan_release(&epoch_tsan_order);
-#endif
-    if (__builtin_expect((nesting & URCU_GP_CTR_NEST_MASK) == URCU_GP_COUNT, 1)) {
-        urcu_memb_smp_mb_slave();
-        _CMM_STORE_SHARED(reader->ctr, nesting - URCU_GP_COUNT);
-        urcu_memb_smp_mb_slave();
-        urcu_common_wake_up_gp(&urcu_memb_gp);
-    } else {
-        _CMM_STORE_SHARED(reader->ctr, nesting - URCU_GP_COUNT);
-    }
-}
+static inline void epoch_end(void);
+
+/* True inside a section; for assertions. */
+static inline bool epoch_inside(void);
 
 /* Waits until every section that is open now has ended. Not inside a section. */
 void epoch_synchronize(void);
@@ -133,5 +96,73 @@ void epoch_retire(struct epoch *epoch, struct epoch_retired *retired,
 /* Returns when all that was retired before the call has been run. Not inside a section, not from a
    run(). */
 void epoch_barrier(struct epoch *epoch);
+
+/* ---- inline ----------------------------------------------------------------------------- */
+
+#ifndef EPOCH_TSAN
+
+/* The bodies of liburcu's _urcu_memb_read_lock() and _urcu_memb_read_unlock(), on a register that
+   is already at hand. */
+
+static inline void epoch_begin(void)
+{
+    struct urcu_reader *reader = epoch_reader;
+    if (__builtin_expect(reader == NULL, 0))
+        reader = epoch_register();
+    unsigned long nesting = reader->ctr;
+    if (__builtin_expect((nesting & URCU_GP_CTR_NEST_MASK) == 0, 1)) {
+        _CMM_STORE_SHARED(reader->ctr, _CMM_LOAD_SHARED(urcu_memb_gp.ctr));
+        urcu_memb_smp_mb_slave();
+    } else {
+        _CMM_STORE_SHARED(reader->ctr, nesting + URCU_GP_COUNT);
+    }
+}
+
+static inline void epoch_end(void)
+{
+    struct urcu_reader *reader = epoch_reader;
+    unsigned long nesting = reader->ctr;
+    if (__builtin_expect((nesting & URCU_GP_CTR_NEST_MASK) == URCU_GP_COUNT, 1)) {
+        urcu_memb_smp_mb_slave();
+        _CMM_STORE_SHARED(reader->ctr, nesting - URCU_GP_COUNT);
+        urcu_memb_smp_mb_slave();
+        urcu_common_wake_up_gp(&urcu_memb_gp);
+    } else {
+        _CMM_STORE_SHARED(reader->ctr, nesting - URCU_GP_COUNT);
+    }
+    cmm_barrier();
+}
+
+static inline bool epoch_inside(void)
+{
+    return epoch_reader != NULL && (epoch_reader->ctr & URCU_GP_CTR_NEST_MASK) != 0;
+}
+
+#else
+
+/* ThreadSanitizer does not see what liburcu orders: sections call the library's own functions,
+   which it does not watch, and it is told that a grace period (epoch.c) comes after the sections
+   before. */
+extern char epoch_tsan_order __attribute__((visibility("hidden")));
+
+static inline void epoch_begin(void)
+{
+    if (epoch_reader == NULL)
+        (void)epoch_register();
+    urcu_memb_flavor.read_lock();
+}
+
+static inline void epoch_end(void)
+{
+    __tsan_release(&epoch_tsan_order);
+    urcu_memb_flavor.read_unlock();
+}
+
+static inline bool epoch_inside(void)
+{
+    return epoch_reader != NULL && urcu_memb_flavor.read_ongoing() != 0;
+}
+
+#endif
 
 #endif

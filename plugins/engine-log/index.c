@@ -6,7 +6,7 @@
  * table, which hold tag and place, are all that is needed to build a table of another size, and no
  * record is ever read for it. The shards' number is fixed: shard and tag are all the hash that the
  * index remembers, so a key's candidates include another key's with a chance of keys / 2^(16 +
- * shard bits): 1 in 107 at 10 million keys and 2^14 shards, 1 in 43 at 100 million and 2^16.
+ * shard bits): 1 in 107 at 10 million keys and 2^14 shards, 1 in 86 at 100 million and 2^17.
  *
  * Files: index_inline.h the lookup; index_table.c one table; index_growth.c when and how tables are
  * replaced; index_arena.c their memory; index_iterate.c walking, snapshot; epoch.c grace periods.
@@ -117,9 +117,10 @@ kvs_status index_new(const struct index_config *config, struct index **ret_index
     index->view.heads = index->heads;
     index->shards = index_map(index_shards_size(index));
     if (index->heads == NULL || index->shards == NULL) {
+        kvs_status status = kvs_error_set(
+            err, KVS_NO_MEMORY, 0, "no memory for the %u shards of the index", index->shard_count);
         index_free(index);
-        return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for the %u shards of the index",
-                             UINT32_C(1) << config->shard_bits);
+        return status;
     }
     *ret_index = index;
     return KVS_OK;
@@ -165,10 +166,10 @@ uint64_t index_count(const struct index *index)
     return count;
 }
 
-uint64_t index_memory_bytes(const struct index *index)
+uint64_t index_memory_bytes(struct index *index)
 {
     struct index_arena_figures figures;
-    index_arena_figures(&((struct index *)(uintptr_t)index)->arena, &figures);
+    index_arena_figures(&index->arena, &figures);
     return figures.held_bytes + index_heads_size(index) + index_shards_size(index) + sizeof(*index);
 }
 
@@ -195,8 +196,8 @@ static bool index_put(struct index *index, uint32_t shard, uint64_t hash, uint64
     struct index_shard *state = &index->shards[shard];
     uint64_t head = atomic_load_explicit(&index->heads[shard], memory_order_relaxed);
     assert(place != PLACE_NONE && place <= PLACE_MASK);
-    bool reused =
-        index_table_put(index_head_table(head), index_head_buckets(head), index_slot(hash, place));
+    bool reused = index_table_put(index_head_table(head), index_head_buckets(head),
+                                  index_slot(hash, place), state->removed != 0);
     state->live++;
     state->removed -= reused;
     return index_growth_note(index, shard, 1, -(int32_t)reused);

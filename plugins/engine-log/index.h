@@ -149,7 +149,7 @@ bool index_remove(struct index *index, uint64_t hash, uint64_t old_place);
 
 uint64_t index_count(const struct index *index);
 /* All memory that the index holds: tables, retired ones, free ones that it keeps, and its heads. */
-uint64_t index_memory_bytes(const struct index *index);
+uint64_t index_memory_bytes(struct index *index);
 
 /* ---- walking (inside a read section) ---------------------------------------------------- */
 
@@ -178,7 +178,7 @@ uint32_t index_shard_count(const struct index *index);
 static inline uint32_t index_shard_of(const struct index *index, uint64_t hash);
 
 /* The keys of one shard. */
-uint64_t index_shard_size(const struct index *index, uint32_t shard);
+uint64_t index_shard_size(struct index *index, uint32_t shard);
 
 /* Copies the slots of a shard, at most cap, and gives their number. Exact while nothing changes the
    shard. Inside a read section. */

@@ -24,9 +24,10 @@
 #define SLAB_UNITS      32u
 #define UNIT_SIZE       (SLAB_SIZE / SLAB_UNITS)
 #define ALL_UNITS       UINT32_MAX
-#define HUGE_FROM       (UINT64_C(4) << 20)  /* mapped bytes from which on slabs use huge pages */
-#define SPARE_FROM      (UINT64_C(32) << 20) /* mapped bytes from which on a free slab is kept */
-#define REGION_SHARE    64u                  /* a region is at most this part of all regions */
+#define HUGE_FROM       (UINT64_C(8) << 20)   /* mapped bytes from which on slabs use huge pages */
+#define SPARE_FROM      (UINT64_C(32) << 20)  /* mapped bytes from which on a free slab is kept */
+#define FREE_BYTES      (UINT64_C(256) << 10) /* free memory that is kept in any case */
+#define REGION_SHARE    64u                   /* a region is at most this part of all regions */
 #define DESCRIPTOR_SIZE sizeof(struct index_descriptor)
 
 struct index_descriptor {
@@ -53,8 +54,9 @@ struct index_slab {
     struct index_arena *arena;
     TAILQ_ENTRY(index_slab) link;
     uint64_t size;
-    uint32_t free_units;                     /* bit per unit */
-    uint32_t idle_units;                     /* never touched */
+    bool huge;           /* in huge pages, which are not given back piece by piece */
+    uint32_t free_units; /* bit per unit */
+    uint32_t idle_units; /* never touched */
     struct index_region regions[SLAB_UNITS]; /* by first unit */
 };
 
@@ -103,6 +105,7 @@ static struct index_slab *slab_new(struct index_arena *arena, uint64_t size)
     struct index_slab *slab = (struct index_slab *)(void *)begin;
     slab->arena = arena;
     slab->size = size;
+    slab->huge = huge;
     slab->free_units = ALL_UNITS;
     slab->idle_units = huge ? 0 : ALL_UNITS;
     TAILQ_INSERT_HEAD(&arena->slabs, slab, link);
@@ -169,6 +172,23 @@ static uint64_t region_room(const struct index_region *region)
     return region->size - region->used - region->tables * DESCRIPTOR_SIZE;
 }
 
+/* True when a good part of what was touched is free, after a peak or in a small index. */
+static bool region_much_is_free(const struct index_arena *arena)
+{
+    uint64_t held = arena->slab_bytes - arena->idle_bytes;
+    uint64_t used = arena->region_bytes + arena->retired_bytes;
+    return held > used + used / 8 + FREE_BYTES;
+}
+
+/* Gives the memory of a free region back to the system, and keeps its addresses. */
+static void region_untouch(struct index_arena *arena, const struct index_region *region)
+{
+    if (madvise(region_begin(region), region->size, MADV_DONTNEED) != 0)
+        return;
+    region->slab->idle_units |= units_mask(region->unit, region->units);
+    arena->idle_bytes += region->size;
+}
+
 static void region_reclaim(struct epoch_retired *retired)
 {
     struct index_region *region = (struct index_region *)(void *)retired;
@@ -176,10 +196,12 @@ static void region_reclaim(struct epoch_retired *retired)
     struct index_arena *arena = slab->arena;
     pthread_mutex_lock(&arena->lock);
     slab->free_units |= units_mask(region->unit, region->units); /* A1 */
-    region->units = 0;
     arena->retired_bytes -= region->size;
+    if (!slab->huge && region->unit != 0 && region_much_is_free(arena))
+        region_untouch(arena, region);
+    region->units = 0;
     if (slab->free_units == ALL_UNITS)
-        slab_spare(arena, slab);
+        slab_spare(arena, slab); /* unmaps the region's description too */
     pthread_mutex_unlock(&arena->lock);
 }
 

@@ -16,7 +16,7 @@
 #include "index_internal.h"
 
 #define GROWTH_MOVES       4u  /* by one call of the balance */
-#define GROWTH_LOAD        80u /* percent of all slots in use, from which on tables are moved */
+#define GROWTH_LOAD        74u /* percent of all slots in use, from which on tables are moved */
 #define GROWTH_REMOVED     6u  /* percent of all slots with a removed key, likewise */
 #define GROWTH_GARBAGE     12u /* percent of the regions that may be garbage */
 #define GROWTH_GARBAGE_MIN (UINT64_C(256) << 10) /* bytes of garbage that are always fine */

@@ -76,8 +76,8 @@ static inline uint32_t index_table_slots(uint32_t buckets)
 /* The number of buckets for so many keys; at most INDEX_TABLE_MAX. */
 uint32_t index_table_fit(uint64_t keys);
 
-/* Puts a slot into a table that has room. True: into a slot of a removed key. */
-bool index_table_put(struct index_bucket *table, uint32_t buckets, uint64_t slot);
+/* Puts a slot into a table that has room; with reuse also where a removed key was. True: there. */
+bool index_table_put(struct index_bucket *table, uint32_t buckets, uint64_t slot, bool reuse);
 
 /* Empties the table, which no reader knows yet. */
 void index_table_clear(struct index_bucket *table, uint32_t buckets);

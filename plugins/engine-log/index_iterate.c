@@ -81,6 +81,7 @@ bool index_scan(const struct index *index, uint64_t *cursor,
     while (valid && at.shard < index->shard_count) {
         uint64_t head = atomic_load_explicit(&index->heads[at.shard], memory_order_acquire);
         if (at.tag < SCAN_TAGS && index_head_buckets(head) != 0) {
+            *cursor = scan_cursor(index, at);
             if (scan_group(head, &at, visit, arg))
                 *cursor = scan_cursor(index, at);
             return true;
@@ -108,10 +109,9 @@ size_t index_shard_copy(const struct index *index, uint32_t shard, uint64_t *ret
     return count;
 }
 
-uint64_t index_shard_size(const struct index *index, uint32_t shard)
+uint64_t index_shard_size(struct index *index, uint32_t shard)
 {
-    struct index_stripe *stripe =
-        &((struct index *)(uintptr_t)index)->stripes[shard % INDEX_STRIPES];
+    struct index_stripe *stripe = index_stripe(index, shard);
     pthread_mutex_lock(&stripe->lock);
     uint64_t live = index->shards[shard].live;
     pthread_mutex_unlock(&stripe->lock);
@@ -130,7 +130,7 @@ static kvs_status load_locked(struct index *index, uint32_t shard, const uint64_
         return KVS_NO_MEMORY;
     index_table_clear(table, buckets);
     for (size_t i = 0; i < count; i++)
-        (void)index_table_put(table, buckets, slots[i]);
+        (void)index_table_put(table, buckets, slots[i], false);
     index_growth_publish(index, shard, table, buckets);
     state->live = (uint32_t)count;
     return KVS_OK;

@@ -12,10 +12,10 @@
 
 #include "index_internal.h"
 
-/* Keys per bucket after a move: 23/4 of 8, a load of 0.72. */
+/* 5.5 keys per bucket, rounded to the nearest, which never fills more slots than there are. */
 uint32_t index_table_fit(uint64_t keys)
 {
-    uint64_t buckets = (keys * 4 + 22) / 23;
+    uint64_t buckets = (keys * 4 + 11) / 22;
     if (buckets == 0)
         return 1;
     return buckets < INDEX_TABLE_MAX ? (uint32_t)buckets : (uint32_t)INDEX_TABLE_MAX;
@@ -28,9 +28,14 @@ void index_table_clear(struct index_bucket *table, uint32_t buckets)
             atomic_store_explicit(&table[i].slots[j], 0, memory_order_relaxed);
 }
 
-static int index_bucket_free_slot(const struct index_bucket *bucket)
+/* The first slot without a key, or -1. */
+static int bucket_free_slot(const struct index_bucket *bucket, bool reuse)
 {
-    for (unsigned i = 0; i < INDEX_BUCKET_SLOTS; i++) {
+    bool full;
+    uint32_t empty = index_bucket_match(bucket, 0, &full);
+    if (!full)
+        return __builtin_ctz(empty);
+    for (unsigned i = 0; reuse && i < INDEX_BUCKET_SLOTS; i++) {
         uint64_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_relaxed);
         if ((slot & PLACE_MASK) == PLACE_NONE)
             return (int)i;
@@ -38,15 +43,15 @@ static int index_bucket_free_slot(const struct index_bucket *bucket)
     return -1;
 }
 
-bool index_table_put(struct index_bucket *table, uint32_t buckets, uint64_t slot)
+bool index_table_put(struct index_bucket *table, uint32_t buckets, uint64_t slot, bool reuse)
 {
     uint32_t at = index_home(slot >> PLACE_BITS, buckets);
     for (uint32_t left = buckets; left > 0; left--) {
-        int i = index_bucket_free_slot(&table[at]);
+        int i = bucket_free_slot(&table[at], reuse);
         if (i >= 0) {
             _Atomic uint64_t *to = &table[at].slots[i];
-            bool reused = atomic_load_explicit(to, memory_order_relaxed) != 0;
-            atomic_store_explicit(to, slot, memory_order_release);
+            bool reused = reuse && atomic_load_explicit(to, memory_order_relaxed) != 0;
+            atomic_store_explicit(to, slot, memory_order_release); /* I1 */
             return reused;
         }
         if (++at == buckets)
@@ -63,7 +68,7 @@ void index_table_copy(struct index_bucket *to, uint32_t to_buckets, const struct
         for (unsigned j = 0; j < INDEX_BUCKET_SLOTS; j++) {
             uint64_t slot = atomic_load_explicit(&from[i].slots[j], memory_order_relaxed);
             if ((slot & PLACE_MASK) != PLACE_NONE)
-                (void)index_table_put(to, to_buckets, slot);
+                (void)index_table_put(to, to_buckets, slot, false);
         }
     }
 }
