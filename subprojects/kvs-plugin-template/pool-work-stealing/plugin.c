@@ -18,7 +18,7 @@ static const struct kvs_option options[] = {
         .size = sizeof(struct kvs_option),
         .type = KVS_OPTION_DURATION,
         .name = "spin",
-        .default_value = "20us",
+        .default_value = "5us",
         .range = "0..10ms",
         .help = "how long a worker without work looks around before it parks",
     },
