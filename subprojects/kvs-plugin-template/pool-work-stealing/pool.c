@@ -12,6 +12,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,17 @@ static void copy_config(struct kvs_pool *pool, const struct kvs_pool_config *con
     pool->config.thread_name = NULL; /* the host's: it may go when create returns */
 }
 
+/* How long workers spin: as the option says, but never on a single CPU, where nobody else could do
+   anything meanwhile. */
+static uint64_t spin_ns_of(const struct kvs_host *host)
+{
+    struct kvs_option_value spin = {.size = sizeof(spin)};
+    cpu_set_t cpus;
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) == 1)
+        return 0;
+    return host->config_get(host, "spin", &spin) == KVS_OK ? spin.u64 : 0;
+}
+
 kvs_status pool_create(const struct kvs_pool_config *config, struct kvs_pool **ret_pool,
                        struct kvs_error *err)
 {
@@ -93,9 +105,7 @@ kvs_status pool_create(const struct kvs_pool_config *config, struct kvs_pool **r
     sleep_init(&pool->sleep);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->changed, NULL);
-    struct kvs_option_value spin = {.size = sizeof(spin)};
-    if (config->host->config_get(config->host, "spin", &spin) == KVS_OK)
-        pool->spin_ns = spin.u64;
+    pool->spin_ns = spin_ns_of(config->host);
 
     kvs_status status = pool_make_workers(pool);
     if (status != KVS_OK)
