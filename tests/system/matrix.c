@@ -19,13 +19,14 @@ struct instance {
     struct pair pair;
 };
 
-static bool names_have(const struct names *names, const char *name)
+/* The list's own text of this name, or NULL. */
+static const char *names_find(const struct names *names, const char *name)
 {
     for (size_t i = 0; i < names->count; i++) {
         if (strcmp(names->list[i], name) == 0)
-            return true;
+            return names->list[i];
     }
-    return false;
+    return NULL;
 }
 
 /* An engine that keeps nothing has no place in a test that stops the server and starts it again. */
@@ -54,13 +55,14 @@ static void find_names(struct names *names, const char *listing, const char *kin
             break;
     }
     for (; *known != NULL; known++) {
-        if (names_have(&found, *known))
-            names->list[names->count++] = *known;
+        const char *name = names_find(&found, *known);
+        if (name != NULL)
+            names->list[names->count++] = name;
         else
             print_message("skipped: this build has no %s '%s'\n", kind, *known);
     }
     for (size_t i = 0; i < found.count; i++) {
-        if (!names_have(names, found.list[i]))
+        if (names_find(names, found.list[i]) == NULL)
             names->list[names->count++] = found.list[i];
     }
 }
