@@ -137,8 +137,8 @@ KVS_MUST_USE static inline kvs_status disk_file_read(struct disk_file *file, uin
     return file->disk->ops->file_read(file, offset, to, bytes, ret_bytes, err);
 }
 
-/* Maps the first `bytes` (> 0) of the file, shared. Touching what lies behind the file's end, or what the
-   disk cannot deliver, raises SIGBUS. */
+/* Maps the first `bytes` (> 0) of the file, shared. Touching what lies behind the file's end, or
+   what the disk cannot deliver, raises SIGBUS (sigbus.h). */
 KVS_MUST_USE static inline kvs_status disk_file_map(struct disk_file *file, uint64_t bytes,
                                                     bool writable, void **ret_memory,
                                                     struct kvs_error *err)

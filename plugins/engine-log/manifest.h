@@ -1,9 +1,10 @@
 /*
  * The manifest: which segments the store has, and what all of them share. A small append-only file
- * of entries, each with its CRC, that is written anew when it has grown long.
+ * of entries, each with its CRC, that is written anew when it has grown long. What is committed
+ * together is one frame with its own CRC.
  *
  * The file is "log.manifest"; a new one is written to "log.manifest.new", synced, renamed over the
- * old one, and the folder is synced. docs/log-format.md describes the bytes.
+ * old one, and the folder is synced. manifest_format.h describes the bytes.
  *
  * Threads: one call at a time; the caller holds its own lock.
  */
@@ -36,17 +37,22 @@ struct manifest_segment {
 
 struct manifest;
 
-/* Makes the manifest of a new store, with a random secret, durably. */
+/* Makes the manifest of a new store, with a random secret, durably. KVS_INVALID: there is one. */
 KVS_MUST_USE kvs_status manifest_create(struct disk *disk, struct manifest **ret_manifest,
                                         struct kvs_error *err);
 
-/* Opens the one that is there. A torn last entry (a crash while it was written) is cut off. KVS_OK,
-   KVS_MISSING, KVS_CORRUPT (with the offset), KVS_INCOMPATIBLE (a later format), KVS_IO. read_only:
-   the file is not touched, and adding gives KVS_READ_ONLY. */
+/* Opens the one that is there. A torn last frame (a crash while it was written) is cut off, and what
+   is left is durable. KVS_OK, KVS_MISSING, KVS_CORRUPT (with the offset), KVS_INCOMPATIBLE (a later
+   format), KVS_IO, KVS_NO_MEMORY. read_only: the folder is not touched, and adding gives
+   KVS_READ_ONLY. */
 KVS_MUST_USE kvs_status manifest_open(struct disk *disk, bool read_only,
                                       struct manifest **ret_manifest, struct kvs_error *err);
 
+/* Closes the file; the disk stays open. NULL is fine. */
 void manifest_free(struct manifest *manifest);
+
+/* How many bytes of a torn last frame manifest_open() cut off (read_only: left out). */
+uint64_t manifest_torn_bytes(const struct manifest *manifest);
 
 /* The store's secret: MANIFEST_SECRET_BYTES bytes for the hash of keys. Lives as long as it. */
 const uint8_t *manifest_secret(const struct manifest *manifest);
@@ -55,7 +61,8 @@ const uint8_t *manifest_secret(const struct manifest *manifest);
    generation durable. */
 uint64_t manifest_next_generation(struct manifest *manifest);
 
-/* The segments, by number. The pointers die with the next put or remove. */
+/* The segments, by number. The pointers die with the next put, remove or commit. Within a
+   transaction its changes are seen. */
 uint32_t manifest_segment_count(const struct manifest *manifest);
 const struct manifest_segment *manifest_segment_at(const struct manifest *manifest, uint32_t index);
 const struct manifest_segment *manifest_find(const struct manifest *manifest, uint32_t number);
@@ -63,8 +70,13 @@ const struct manifest_segment *manifest_find(const struct manifest *manifest, ui
 /*
  * Adds a segment or replaces what is known of it (by number), and removes one. Several changes
  * between manifest_begin and manifest_commit become durable together, or, after a crash, not at
- * all. Durable when manifest_commit gives KVS_OK. After a failure the manifest on disk is unknown
- * and every further commit gives KVS_READ_ONLY.
+ * all. Durable when manifest_commit gives KVS_OK.
+ *
+ * A commit that fails leaves the segments as they were at manifest_begin. KVS_NO_SPACE and
+ * KVS_NO_MEMORY: nothing changed on disk either, and a later commit may succeed. After any other
+ * failure the manifest on disk is unknown: with the changes or without, as the next open will find.
+ * Every further commit then gives KVS_READ_ONLY. Some space is always kept, so that a full disk
+ * stops some 300 commits later than anything else.
  */
 void manifest_begin(struct manifest *manifest);
 KVS_MUST_USE kvs_status manifest_put(struct manifest *manifest,
