@@ -27,6 +27,7 @@ struct pool_kit {
     const struct kvs_pool_ops *ops;
     struct kvs_pool *pool;    /* or NULL */
     unsigned threads_at_rest; /* of this process, without any pool */
+    void *extra;              /* the test's own: its hooks get the kit */
 
     /* What the hooks saw. */
     atomic_uint started;      /* thread_start */
@@ -83,6 +84,7 @@ struct gate {
     atomic_uint inside; /* jobs that wait at it */
 };
 void gate_init(struct gate *gate);
+void gate_deinit(struct gate *gate);
 void gate_open(struct gate *gate);
 void job_wait_at_gate(void *gate);
 /* Waits until count jobs wait at the gate. */
@@ -93,6 +95,7 @@ struct rendezvous {
     pthread_mutex_t lock;
     pthread_cond_t all_here;
     unsigned missing;
+    atomic_uint gone; /* those that do not need it any more */
 };
 void rendezvous_init(struct rendezvous *rendezvous, unsigned count);
 void job_meet(void *rendezvous);
