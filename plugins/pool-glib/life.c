@@ -118,15 +118,15 @@ kvs_status life_spawn(struct kvs_pool *pool, const struct kvs_job *job)
         status = KVS_CLOSED;
     else if ((limit > 0 && pool_queued(pool) >= limit) || (task = life_task(pool)) == NULL)
         status = KVS_BUSY;
-    if (status == KVS_OK)
+    if (status == KVS_OK) {
+        task->job = *job;
         pool->spawned++;
-    else
+    } else {
         pool->refused++;
+    }
     (void)pthread_mutex_unlock(&pool->lock);
     if (status != KVS_OK)
         return status;
-
-    task->job = *job;
     /* The job counts as accepted, so the GThreadPool lives until it has run. A failure means that
        GLib could not start a missing thread: the task is queued nevertheless. */
     (void)g_thread_pool_push(pool->threads, task, NULL);

@@ -2,8 +2,8 @@
  * What the threads do: run tasks, survive jobs that end their thread, say goodbye.
  *
  * A lost thread is replaced, not caught: see the head of ../pool-shared-queue/threads.c for why.
- * The maximum is raised under the pool's lock: two dying threads that raise it at once could both ask
- * for the same number, and jobs were seen to stay in GLib's queue for ever.
+ * The maximum is raised under the pool's lock: two dying threads that raise it at once could both
+ * ask for the same number, and jobs were seen to stay in GLib's queue for ever.
  */
 #include "pool.h"
 
@@ -150,18 +150,22 @@ void worker_main(gpointer data, gpointer user_data)
     struct worker *worker = pthread_getspecific(pool->key);
     if (worker == NULL)
         worker = worker_begin(pool);
+    /* The task is written and read under our lock: GLib's own order is one that ThreadSanitizer
+       cannot follow. */
+    (void)pthread_mutex_lock(&pool->lock);
     worker->job = task->job;
-    if (worker->job.run == NULL) {
+    bool goodbye = worker->job.run == NULL;
+    bool dropping = pool->dropping;
+    if (!goodbye) {
+        task->next = pool->free_tasks;
+        pool->free_tasks = task;
+        pool->taken++;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (goodbye) {
         worker_say_goodbye(worker);
         return;
     }
-
-    (void)pthread_mutex_lock(&pool->lock);
-    task->next = pool->free_tasks;
-    pool->free_tasks = task;
-    pool->taken++;
-    bool dropping = pool->dropping;
-    (void)pthread_mutex_unlock(&pool->lock);
 
     if (!dropping)
         worker_run(worker);

@@ -266,6 +266,7 @@ static void test_no_successor(void **state)
 
     wait_for_count(&ran, 2);
     wait_until(has_all_threads, kit);
+    kit_wait_quiet(kit);
     killers_check(killers, THREADS);
     assert_int_equal(kit_stats(kit).threads_replaced, THREADS);
     kit_finish(kit, KVS_POOL_DRAIN);
