@@ -16,8 +16,8 @@
  *   - The ring has a fixed size, so there is no old ring to keep for late thieves. A push into a
  *     full deque fails, and the job goes to the injector (injector.h) instead.
  *   - An element is a job of four words, each an atomic. A thief may read a mixture of two jobs
- * when the owner reuses the slot meanwhile; but then top has moved on, its compare-and-swap fails,
- *     and it throws the mixture away.
+ *     when the owner reuses the slot meanwhile; but then top has moved on, its compare-and-swap
+ *     fails, and it throws the mixture away.
  *   - Indices are signed: pop lowers bottom below top for a moment, on an empty deque to -1.
  *
  * I1  top <= bottom + 1, and bottom - top <= DEQUE_SIZE. top never goes back.

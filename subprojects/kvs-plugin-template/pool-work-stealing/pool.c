@@ -6,8 +6,9 @@
  * waits until no worker has a thread, joins the last thread of each, and drops what is left.
  *
  * I1  A job that was accepted is in a queue until a worker, or shutdown when all workers have
- * ended, takes it out: exactly one of run, drop and job_lost follows. I2  A worker ends only with
- * an empty deque (or, dropping, leaves it to shutdown).
+ *     ended, takes it out: exactly one of run, drop and job_lost follows.
+ * I2  A worker ends only with an empty deque (or, dropping, leaves it to shutdown).
+ * I3  Shutdown returns only when every spawn that it could have raced with has left the pool.
  */
 #include "pool.h"
 
@@ -222,10 +223,10 @@ static kvs_status push_outside(struct kvs_pool *pool, const struct kvs_job *jobs
     return status;
 }
 
-kvs_status pool_spawn_batch(struct kvs_pool *pool, const struct kvs_job *jobs, uint64_t count,
-                            uint64_t *ret_accepted)
+/* All of spawn for a caller that is worker (NULL: none of ours). */
+static kvs_status spawn_jobs(struct kvs_pool *pool, struct worker *worker,
+                             const struct kvs_job *jobs, uint64_t count, uint64_t *ret_accepted)
 {
-    struct worker *worker = pthread_getspecific(pool->key);
     uint64_t admitted = admit(pool, count);
     uint64_t pushed = 0;
     kvs_status status = worker != NULL ? push_inside(pool, worker, jobs, admitted, &pushed)
@@ -240,6 +241,23 @@ kvs_status pool_spawn_batch(struct kvs_pool *pool, const struct kvs_job *jobs, u
     if (atomic_load_explicit(&pool->vacant_count, memory_order_relaxed) > 0)
         fill_vacancies(pool);
     *ret_accepted = pushed;
+    return status;
+}
+
+/*
+ * A job may run, and the pool be shut down and destroyed because of it, before the spawn that brought
+ * it has returned. Shutdown waits for the pool's own threads in any case; the others are counted
+ * while they are inside (I3).
+ */
+kvs_status pool_spawn_batch(struct kvs_pool *pool, const struct kvs_job *jobs, uint64_t count,
+                            uint64_t *ret_accepted)
+{
+    struct worker *worker = pthread_getspecific(pool->key);
+    if (worker != NULL)
+        return spawn_jobs(pool, worker, jobs, count, ret_accepted);
+    atomic_fetch_add_explicit(&pool->spawners, 1, memory_order_relaxed);
+    kvs_status status = spawn_jobs(pool, NULL, jobs, count, ret_accepted);
+    atomic_fetch_sub_explicit(&pool->spawners, 1, memory_order_release); /* no touch after this */
     return status;
 }
 
@@ -289,6 +307,13 @@ static void wait_for_workers(struct kvs_pool *pool, uint32_t mode)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* Waits until no spawn is under way in another thread. That does not take long: spawn never blocks. */
+static void wait_for_spawners(struct kvs_pool *pool)
+{
+    while (atomic_load_explicit(&pool->spawners, memory_order_acquire) > 0)
+        sched_yield();
+}
+
 /* No worker has a thread any more, so none of this changes under us. */
 static void join_workers(struct kvs_pool *pool)
 {
@@ -328,6 +353,7 @@ kvs_status pool_shutdown(struct kvs_pool *pool, uint32_t mode, struct kvs_error 
     wait_for_workers(pool, mode);
     join_workers(pool);
     drop_leftovers(pool);
+    wait_for_spawners(pool);
     pthread_mutex_lock(&pool->lock);
     pool->ended = true;
     pthread_cond_broadcast(&pool->changed);

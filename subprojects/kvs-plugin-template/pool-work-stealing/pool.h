@@ -72,6 +72,8 @@ struct kvs_pool {
 
     /* Jobs that wait anywhere; kept only with a queue_limit. Relaxed: a count, orders nothing. */
     _Atomic uint64_t waiting;
+    /* Threads of others inside spawn: raised relaxed, lowered with release, read with acquire. */
+    _Atomic uint64_t spawners;
     _Atomic uint64_t jobs_spawned_outside; /* relaxed, figures */
     _Atomic uint64_t jobs_refused;
     _Atomic uint64_t jobs_dropped;

@@ -125,6 +125,11 @@ kvs_status spawn(struct fixture *fixture, void (*run)(void *arg))
     return fixture->ops->spawn(fixture->pool, &job);
 }
 
+void open_gate(void *arg)
+{
+    atomic_store(&((struct fixture *)arg)->open, true);
+}
+
 void wait_for_gate(void *arg)
 {
     struct fixture *fixture = arg;

@@ -57,9 +57,10 @@ void assert_adds_up(struct fixture *fixture);
 struct kvs_job job_of(void (*run)(void *arg), void *arg);
 kvs_status spawn(struct fixture *fixture, void (*run)(void *arg));
 
-/* Jobs, with the fixture as their argument: one that counts, one that waits until open is set. */
+/* Jobs, with the fixture as their argument: one counts, one waits until open is set, one sets it. */
 void count_run(void *arg);
 void wait_for_gate(void *arg);
+void open_gate(void *arg);
 
 /* Occupies every thread of the pool until open is set; and the condition that it waits for. */
 void block(struct fixture *fixture);

@@ -174,11 +174,6 @@ static void idle_workers_steal(void **state)
     shut_down(fixture, KVS_POOL_DRAIN);
 }
 
-static void open_gate(void *arg)
-{
-    atomic_store(&((struct fixture *)arg)->open, true);
-}
-
 /* Spawns itself again until the gate is open. */
 static void spin_until_open(void *arg)
 {

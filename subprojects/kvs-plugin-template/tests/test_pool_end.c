@@ -2,6 +2,7 @@
 #include "pool_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -74,6 +75,31 @@ static void shutdown_from_a_job_is_refused(void **state)
     assert_int_equal(spawn(fixture, shut_down_from_inside), KVS_OK);
     shut_down(fixture, KVS_POOL_DRAIN);
     assert_int_equal(fixture->run, 1);
+}
+
+static void *spawn_gate_opener(void *arg)
+{
+    assert_int_equal(spawn(arg, open_gate), KVS_OK);
+    return NULL;
+}
+
+/* I3: the job that a spawn brought makes the pool go while that spawn is still under way. The
+   sanitizers see a spawn that touches what was freed. */
+static void spawn_may_return_late(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->config.threads = 1;
+    for (int i = 0; i < 200; i++) {
+        pthread_t spawner;
+        atomic_store(&fixture->open, false);
+        create(fixture);
+        assert_int_equal(pthread_create(&spawner, NULL, spawn_gate_opener, fixture), 0);
+        while (!atomic_load(&fixture->open))
+            sched_yield();
+        fixture->ops->destroy(fixture->pool);
+        fixture->pool = NULL;
+        (void)pthread_join(spawner, NULL);
+    }
 }
 
 static void spawn_until_closed(void *arg)
@@ -237,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(drop_drops_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(destroy_drops_too, setup, teardown),
         cmocka_unit_test_setup_teardown(shutdown_from_a_job_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(spawn_may_return_late, setup, teardown),
         cmocka_unit_test_setup_teardown(drain_ends_while_jobs_spawn, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_threads_are_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_thread_leaves_its_jobs, setup, teardown),
