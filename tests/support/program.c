@@ -13,12 +13,14 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 #define ARGUMENTS_MAX 64
+#define RUNNING_MAX   64
 #define PAUSE_NS      2000000L
 
 static void pause_shortly(void)
@@ -47,6 +49,32 @@ const char *program_client(void)
     return from_environment("KVS_TEST_CLIENT");
 }
 
+/* ---- processes ---------------------------------------------------------------------------- */
+
+/* Those that run, by the main thread's account; 0: a free place. */
+static pid_t running[RUNNING_MAX];
+
+static void replace_running(pid_t from, pid_t to)
+{
+    for (size_t i = 0; i < RUNNING_MAX; i++) {
+        if (running[i] == from) {
+            running[i] = to;
+            return;
+        }
+    }
+}
+
+void program_kill_leftovers(void)
+{
+    for (size_t i = 0; i < RUNNING_MAX; i++) {
+        if (running[i] == 0)
+            continue;
+        (void)kill(running[i], SIGKILL);
+        (void)waitpid(running[i], NULL, 0);
+        running[i] = 0;
+    }
+}
+
 static int status_of(int wait_status)
 {
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
@@ -58,12 +86,12 @@ static int wait_for_end(pid_t pid)
     uint64_t deadline_ns = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
     int status;
     for (;;) {
-        pid_t ended = waitpid(pid, &status, WNOHANG);
-        if (ended == pid)
+        if (waitpid(pid, &status, WNOHANG) == pid) {
+            replace_running(pid, 0);
             return status_of(status);
+        }
         if (clock_now_ns() > deadline_ns) {
-            (void)kill(pid, SIGKILL);
-            (void)waitpid(pid, &status, 0);
+            program_kill_leftovers();
             fail_msg("process %d did not end within %u ms", (int)pid, SUPPORT_WAIT_MS);
         }
         pause_shortly();
@@ -104,8 +132,10 @@ static pid_t start(const char *const *argv, int in, int out, int err)
     pid_t pid = fork();
     if (pid < 0)
         fail_msg("cannot start %s: %s", argv[0], strerror(errno));
-    if (pid > 0)
+    if (pid > 0) {
+        replace_running(0, pid);
         return pid;
+    }
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         _exit(127);
     (void)dup2(in, STDIN_FILENO);
@@ -189,6 +219,7 @@ static bool wait_for_listening(struct server_process *server, int *ret_status)
             return true;
         int status;
         if (waitpid(server->pid, &status, WNOHANG) == server->pid) {
+            replace_running(server->pid, 0);
             *ret_status = status_of(status);
             return false;
         }
@@ -272,7 +303,10 @@ int connect_to(uint16_t port)
         .sin_port = htons(port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
+    struct timeval patience = {.tv_sec = SUPPORT_WAIT_MS / 1000};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
         fail_msg("cannot connect to port %u: %s", port, strerror(errno));
     return fd;

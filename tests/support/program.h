@@ -58,9 +58,13 @@ void server_process_stop(struct server_process *server);
 /* What it has logged so far, malloced. */
 char *server_process_log(const struct server_process *server);
 
-/* A blocking socket that is connected to 127.0.0.1:port. */
+/* Kills what a test that failed has left running. */
+void program_kill_leftovers(void);
+
+/* A blocking socket that is connected to 127.0.0.1:port. It waits SUPPORT_WAIT_MS at most. */
 int connect_to(uint16_t port);
-/* Sends or receives exactly size bytes; false when the connection ends before that. */
+/* Sends or receives exactly size bytes; false when the connection ends before that, or nothing
+   moves for SUPPORT_WAIT_MS. */
 bool send_all(int fd, const void *from, size_t size);
 bool receive_all(int fd, void *to, size_t size);
 

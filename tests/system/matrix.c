@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAMES_MAX     16
 #define ARGUMENTS_MAX 48
@@ -96,6 +97,14 @@ static void run_instance(void **state)
     instance->test->run(&instance->pair);
 }
 
+/* A test that failed leaves servers and descriptors: they must not fail the tests behind it. */
+static int clean_up(void **state)
+{
+    (void)state;
+    program_kill_leftovers();
+    return close_range(STDERR_FILENO + 1, ~0U, 0);
+}
+
 static void add_instance(struct CMUnitTest *unit, const struct matrix_test *test, struct pair pair)
 {
     struct instance *instance = calloc(1, sizeof(*instance));
@@ -105,7 +114,10 @@ static void add_instance(struct CMUnitTest *unit, const struct matrix_test *test
                    ? asprintf(&name, "%s", test->name)
                    : asprintf(&name, "%s (%s, %s)", test->name, pair.engine, pair.pool);
     assert_true(size > 0);
-    *unit = (struct CMUnitTest){.name = name, .test_func = run_instance, .initial_state = instance};
+    *unit = (struct CMUnitTest){.name = name,
+                                .test_func = run_instance,
+                                .teardown_func = clean_up,
+                                .initial_state = instance};
 }
 
 int matrix_run(const struct matrix_test *tests, size_t count)
@@ -127,6 +139,8 @@ int matrix_run(const struct matrix_test *tests, size_t count)
                              (struct pair){engines.list[e], pools.list[p]});
         }
     }
+    if (getenv("KVS_TEST_FILTER") != NULL)
+        cmocka_set_test_filter(getenv("KVS_TEST_FILTER"));
     int failed = _cmocka_run_group_tests("system", units, unit_count, NULL, NULL);
     for (size_t i = 0; i < unit_count; i++) {
         free((void *)(uintptr_t)units[i].name);
@@ -153,16 +167,4 @@ void pair_start(struct server_process *server, const struct pair *pair, const ch
     free(log);
     fail_msg("kvs-server with engine %s and pool %s ended with %d", pair->engine, pair->pool,
              status);
-}
-
-bool built_with_asan(void)
-{
-#if defined(__SANITIZE_ADDRESS__)
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    return true;
-#endif
-#endif
-    return false;
 }

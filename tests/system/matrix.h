@@ -31,7 +31,8 @@ struct matrix_test {
 #function, function, over                                                                  \
     }
 
-/* Runs the tests, each with its pairs. Returns main's exit status. */
+/* Runs the tests, each with its pairs; with KVS_TEST_FILTER ("*idle*lmdb*") those that match.
+   Returns main's exit status. */
 int matrix_run(const struct matrix_test *tests, size_t count);
 
 /* Every engine that this build's server lists; NULL-terminated. */
@@ -41,8 +42,5 @@ const char *const *matrix_engines(void);
    test with the server's log if it does not start. */
 void pair_start(struct server_process *server, const struct pair *pair, const char *data_dir,
                 const char *const *arguments);
-
-/* True in a build with AddressSanitizer: limits on memory then mean something else. */
-bool built_with_asan(void);
 
 #endif

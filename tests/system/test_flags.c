@@ -1,7 +1,6 @@
 /* What kvs-server's flags do to a server that serves. */
 #include "system/matrix.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "system/expect.h"
+#include "system/limits.h"
 #include "system/run_client.h"
 
 #define ARGUMENTS_MAX 48
@@ -159,19 +159,6 @@ static void the_log_engine_is_also_called_kvs(const struct pair *pair)
 
 /* ---- threads, sync, log ------------------------------------------------------------------- */
 
-static unsigned thread_count(pid_t pid)
-{
-    char path[64];
-    unsigned count = 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-    DIR *dir = opendir(path);
-    assert_non_null(dir);
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
-        count += entry->d_name[0] != '.';
-    (void)closedir(dir);
-    return count;
-}
-
 /* The threads of a server that was told to have that many; what the log says in *ret_words. */
 static unsigned threads_with(const struct pair *pair, const char *threads, bool *ret_bounded)
 {
@@ -180,7 +167,7 @@ static unsigned threads_with(const struct pair *pair, const char *threads, bool 
     char *data_dir = temp_dir_new();
     pair_start(&server, pair, data_dir, WORDS("--threads", threads));
     expect_client(&server, WORDS("ping"), 0, "PONG\n", "");
-    unsigned count = thread_count(server.pid);
+    unsigned count = process_thread_count(server.pid);
     char *log = server_process_log(&server);
     (void)snprintf(words, sizeof(words), ", threads %s,", threads);
     *ret_bounded = strstr(log, words) != NULL;
