@@ -93,6 +93,20 @@ static void fail_all(struct kvs_batch *list, kvs_status status, int code, const 
     }
 }
 
+/* LMDB calls a full disk a full map (space.h). Who meets it should hear which disk, and what helps.
+ */
+static void fail_full(const struct group_context *context, struct kvs_batch *list)
+{
+    for (struct kvs_batch *batch = list; batch != NULL; batch = request_next(batch)) {
+        request_clear_fault(batch);
+        (void)kvs_error_set(request_fault(batch), KVS_NO_SPACE, ENOSPC,
+                            "the disk of %s is full: free space on it or remove keys; reading and "
+                            "removing still work",
+                            context->store->dir);
+        request_set_status(batch, KVS_NO_SPACE);
+    }
+}
+
 static void refuse_all(const struct group_context *context, struct kvs_batch *list)
 {
     for (struct kvs_batch *batch = list; batch != NULL; batch = request_next(batch)) {
@@ -201,7 +215,10 @@ static bool commit_list(struct group_context *context, struct kvs_batch *list,
     }
     if (request_next(list) != NULL)
         return false;
-    fail_all(list, fault_status(code), code, "cannot write to data.mdb");
+    if (fault_status(code) == KVS_NO_SPACE)
+        fail_full(context, list);
+    else
+        fail_all(list, fault_status(code), code, "cannot write to data.mdb");
     return true;
 }
 
