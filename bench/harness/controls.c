@@ -29,8 +29,9 @@
 #define BOUNCE_LIMIT_NS    (20 * NS_PER_MS)
 #define BOUNCE_GIVEN_UP    UINT32_MAX
 #define BOUNCE_CLOCK_EVERY 4096u
-#define MULTIPLY_COUNT     100000u
-#define MEMORY_COUNT       4000u
+#define BATCHES            9u
+#define MULTIPLY_COUNT     20000u
+#define MEMORY_COUNT       1000u
 #define CACHE_LINE_BYTES   64u
 #define MEMORY_LINE_COUNT  ((uint32_t)(CONTROLS_MEMORY_BYTES / CACHE_LINE_BYTES))
 
@@ -170,7 +171,8 @@ double controls_bounce_ns(void)
     return count > 0 ? statistics_median(batches, count) : 0;
 }
 
-static double multiply_ns(struct controls *controls)
+/* One batch of dependent multiplications. */
+static double multiply_batch_ns(struct controls *controls)
 {
     uint64_t value = controls->multiplied;
     uint64_t begin_ns = clock_now_ns();
@@ -183,22 +185,32 @@ static double multiply_ns(struct controls *controls)
     return (double)spent_ns / MULTIPLY_COUNT;
 }
 
-static double memory_ns(struct controls *controls)
+/* One batch of dependent loads. */
+static double memory_batch_ns(struct controls *controls)
 {
     uint32_t at = controls->at;
     uint64_t begin_ns = clock_now_ns();
     for (uint32_t i = 0; i < MEMORY_COUNT; i++)
         at = controls->lines[at].next;
-    controls->at = at; /* the loads have ended once this is known */
-    __asm__ volatile("" : : "r"(at) : "memory");
+    controls->at = at;
+    __asm__ volatile("" : : "r"(at) : "memory"); /* the loads end before the clock is read */
     return (double)(clock_now_ns() - begin_ns) / MEMORY_COUNT;
+}
+
+/* The median of the batches: one in which the thread lost its CPU does no harm. */
+static double median_of_batches(struct controls *controls, double (*batch_ns)(struct controls *))
+{
+    double batches[BATCHES];
+    for (size_t i = 0; i < BATCHES; i++)
+        batches[i] = batch_ns(controls);
+    return statistics_median(batches, BATCHES);
 }
 
 struct controls_reading controls_read(struct controls *controls)
 {
     return (struct controls_reading){
         .bounce_ns = controls_bounce_ns(),
-        .multiply_ns = multiply_ns(controls),
-        .memory_ns = memory_ns(controls),
+        .multiply_ns = median_of_batches(controls, multiply_batch_ns),
+        .memory_ns = median_of_batches(controls, memory_batch_ns),
     };
 }

@@ -63,7 +63,8 @@ static double block_estimate_s(struct series *const *series, uint32_t count,
         double least = config->samples_min < most ? config->samples_min : most;
         double expected = rounds < least ? least : rounds > most ? most : rounds;
         all_s += expected * series[i]->config.sample_s;
-        once_s += series[i]->config.warm_ups * series[i]->config.sample_s;
+        once_s +=
+            series[i]->config.begin_s + series[i]->config.warm_ups * series[i]->config.sample_s;
     }
     return once_s + all_s;
 }
@@ -117,7 +118,8 @@ static void take_sample(struct run *run, struct series *series, uint32_t attempt
     struct sample sample = {.attempt = attempt, .round = round};
     histogram_init(&run->latency);
     sample.settled = usage_settle(run->config->settle_ms);
-    sample.controls = controls_read(run->controls);
+    if (!run->config->no_controls)
+        sample.controls = controls_read(run->controls);
     struct usage before = usage_now();
     kvs_status status =
         series->config.ops->sample(series->config.arg, &sample, &run->latency, &error);

@@ -22,6 +22,8 @@
 #include "harness/baseline.h"
 #include "harness/series.h"
 
+#define RUNNER_SAMPLES_MAX 30u /* more make the median hardly more precise */
+
 struct runner_config {
     uint64_t seed;
     double precision;     /* stop when the median's interval is within this share of it: 0.02 */
@@ -30,6 +32,7 @@ struct runner_config {
     double series_s;    /* seconds per series: the cap of a block is this times its series */
     uint32_t settle_ms; /* longest wait for background work before a sample */
     double threshold;   /* of a change against the baseline, as a share */
+    bool no_controls;   /* leave the control figures 0: they take a few milliseconds each */
     const struct baseline *baseline; /* NULL: none */
     FILE *progress;                  /* NULL: silent */
 };

@@ -69,7 +69,8 @@ struct series_config {
     uint32_t threads;
     const char *unit; /* a constant: "ops/s", "ms", "bytes/key" */
     bool less_is_better;
-    double sample_s;      /* about how long one sample takes, for the estimate */
+    double begin_s;       /* about how long begin takes, for the estimate */
+    double sample_s;      /* and one sample */
     uint32_t samples_max; /* 0: as many as the precision needs */
     uint32_t warm_ups;    /* samples that are thrown away first */
     const struct series_ops *ops;

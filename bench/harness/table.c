@@ -9,8 +9,8 @@
 #include "harness/format.h"
 #include "harness/results.h"
 
-#define LABEL_WIDTH  34
-#define COLUMN_WIDTH 11
+#define LABEL_WIDTH  32
+#define COLUMN_WIDTH 10
 
 /* The series of one block, and the subjects that appear in it. */
 struct table {
@@ -124,9 +124,10 @@ static void table_cell(const struct table *table, const struct series *cell)
 {
     char label[128];
     (void)snprintf(label, sizeof(label), "%s t%u [%s%s]", cell->config.cell, cell->config.threads,
-                   cell->config.unit, cell->config.less_is_better ? ", less is better" : "");
+                   cell->config.unit, cell->config.less_is_better ? ", less" : "");
     table_line(table, cell, label, NULL, text_of_median);
-    if (table->results->reference != NULL && has_text(table->subjects, table->results->reference))
+    if (table->results->reference != NULL &&
+        results_peer(table->results, cell, table->results->reference) != NULL)
         table_line(table, cell, "", NULL, text_of_ratio);
     table_extras(table, cell);
 }
@@ -169,7 +170,7 @@ static void print_blocks(const struct results *results, FILE *out)
     if (results->reference != NULL)
         (void)fprintf(out,
                       "\n2.00x: %s is twice as good; ?: the interval holds 1, so it may be equal;"
-                      " +-: half of the median's 95%% interval\n",
+                      " +-: half of the median's 95%% interval; less: less is better\n",
                       results->reference);
 }
 

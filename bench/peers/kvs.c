@@ -402,5 +402,6 @@ kvs_status peer_kvs_new(const struct peers_config *config, const char *name, str
     _cleanup_(freep) char *peer_name = g_strdup_printf("kvs-%s", name);
     *ret_peer = peer_new(&kvs_ops, peer_name, plugin->descriptor->version,
                          "through its ABI; no sync: KVS_DURABILITY_NONE, sync: ALWAYS", flags, own);
+    (*ret_peer)->key_max = plugin->ops.engine.key_max;
     return KVS_OK;
 }

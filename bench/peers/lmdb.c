@@ -16,6 +16,7 @@
 
 #define MAP_MIN_BYTES    (UINT64_C(1) << 30)
 #define MAP_PER_KEY      16u /* times the bytes of key and value: pages half full, and old versions */
+#define KEY_MAX          511u /* fixed when the library was built; Debian leaves it at the default */
 #define READERS_MAX      1024u
 #define KEY_AND_OVERHEAD 64u
 
@@ -210,7 +211,10 @@ struct peer *peer_lmdb_new(void)
     int major, minor, patch;
     (void)mdb_version(&major, &minor, &patch);
     _cleanup_(freep) char *version = g_strdup_printf("%d.%d.%d", major, minor, patch);
-    return peer_new(&lmdb_ops, "lmdb", version,
-                    "no sync: MDB_WRITEMAP, MDB_NOSYNC; sync: the default; readers renewed per get",
-                    PEER_READS | PEER_REOPENS | PEER_SYNCS | PEER_MIXES | PEER_REMOVES, NULL);
+    struct peer *peer =
+        peer_new(&lmdb_ops, "lmdb", version,
+                 "no sync: MDB_WRITEMAP, MDB_NOSYNC; sync: the default; readers renewed per get",
+                 PEER_READS | PEER_REOPENS | PEER_SYNCS | PEER_MIXES | PEER_REMOVES, NULL);
+    peer->key_max = KEY_MAX;
+    return peer;
 }

@@ -97,6 +97,7 @@ struct peer {
     char *version;        /* owned */
     const char *settings; /* one line: how it is set up; a constant */
     uint32_t flags;       /* PEER_* */
+    uint64_t key_max;     /* bytes of the longest key that it takes */
     void *context;        /* the adapter's own */
 };
 

@@ -18,6 +18,7 @@ struct peer *peer_new(const struct peer_ops *ops, const char *name, const char *
         .version = g_strdup(version),
         .settings = settings,
         .flags = flags,
+        .key_max = UINT64_MAX,
         .context = context,
     };
     return peer;

@@ -39,7 +39,8 @@ KVS_MUST_USE kvs_status peer_kvs_new(const struct peers_config *config, const ch
 /* Frees a peer that has no store open. NULL is fine. */
 void peer_free(struct peer *peer);
 
-/* Makes a peer of its parts; texts are copied but for settings. Aborts without memory. */
+/* Makes a peer of its parts, which takes keys of any length; texts are copied but for settings.
+   Aborts without memory. */
 struct peer *peer_new(const struct peer_ops *ops, const char *name, const char *version,
                       const char *settings, uint32_t flags, void *context);
 

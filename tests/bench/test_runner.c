@@ -15,6 +15,7 @@ static const struct runner_config usual = {
     .samples_max = 12,
     .series_s = 60,
     .threshold = 0.05,
+    .no_controls = true,
 };
 
 static void run(GPtrArray *all, const struct runner_config *config)
@@ -35,9 +36,11 @@ static void precise_series_stop_at_the_minimum(void **state)
     struct fake fake = {.value = 100, .ns = 5000, .extra = 3};
     GPtrArray *all = series_array();
     struct series *series = fake_series(&fake, "reads", "get", "a");
+    struct runner_config config = usual;
+    config.no_controls = false;
     series->config.warm_ups = 2;
     g_ptr_array_add(all, series);
-    run(all, &usual);
+    run(all, &config);
     assert_int_equal(series->samples->len, 4);
     assert_int_equal(fake.samples, 6); /* the warm-ups are not kept */
     assert_int_equal(series->latency->count, 4);
