@@ -30,13 +30,20 @@ static struct store_config store_config_of(const struct kvs_engine_config *confi
     };
 }
 
+/* As many as were asked for, or fewer where LMDB's lock file is an old one with fewer slots. */
+static uint32_t reader_count(const struct kvs_db *db)
+{
+    uint32_t count = db->store_config.max_readers - READERS_SPARE;
+    uint32_t count_max =
+        db->store.max_readers > READERS_SPARE ? db->store.max_readers - READERS_SPARE : 1;
+    return count < count_max ? count : count_max;
+}
+
 /* Builds everything on top of the store, which is open. On failure db_close takes it down. */
 static kvs_status start(struct kvs_db *db, const struct kvs_engine_config *config,
                         struct kvs_error *err)
 {
-    uint32_t max_readers = db->store.max_readers;
-    max_readers = max_readers > 2 * READERS_SPARE ? max_readers - READERS_SPARE : max_readers / 2;
-    kvs_status status = reader_pool_init(&db->readers, &db->store, max_readers, err);
+    kvs_status status = reader_pool_init(&db->readers, &db->store, reader_count(db), err);
     if (status != KVS_OK)
         return status;
     space_init(&db->space, &db->store, &db->readers, &db->health);

@@ -48,7 +48,7 @@ kvs_status reader_pool_init(struct reader_pool *pool, const struct store *store,
     }
     pool->store = store;
     pool->count = max_readers;
-    pool->lent_count = (max_readers + LENT_SHARE - 1) / LENT_SHARE;
+    pool->lent_count = (max_readers + LENT_SHARE - 1) / LENT_SHARE; /* at least 1 */
     atomic_init(&pool->draining, false);
     atomic_init(&pool->watchers, 0);
     atomic_init(&pool->committing_txn, 0);

@@ -30,7 +30,7 @@
    take along what came while he committed, not so many that he works for others only. */
 #define CALLER_ROUNDS 2u
 
-#define GATE_SPINS 200u /* a few microseconds: less than it takes to sleep and be woken */
+#define GATE_SPINS 500u /* about 20 us: less than it takes to sleep and be woken */
 
 static void wake_committer(struct writer *writer)
 {
