@@ -15,11 +15,12 @@
  */
 #include "index_internal.h"
 
-#define GROWTH_MOVES       4u  /* by one call of the balance */
-#define GROWTH_LOAD        74u /* percent of all slots in use, from which on tables are moved */
-#define GROWTH_REMOVED     6u  /* percent of all slots with a removed key, likewise */
-#define GROWTH_GARBAGE     12u /* percent of the regions that may be garbage */
-#define GROWTH_GARBAGE_MIN (UINT64_C(256) << 10) /* bytes of garbage that are always fine */
+#define GROWTH_MOVES   4u  /* by one call of the balance */
+#define GROWTH_LOAD    74u /* percent of all slots in use, from which on tables are moved */
+#define GROWTH_REMOVED 6u  /* percent of all slots with a removed key, likewise */
+#define GROWTH_GARBAGE 10u /* percent of the regions that may be garbage */
+#define GROWTH_RETIRED 10u /* percent of the regions that may wait for a grace period */
+#define GROWTH_SPARE   (UINT64_C(256) << 10) /* bytes of either that are always fine */
 
 bool index_growth_note(struct index *index, uint32_t shard, int32_t live, int32_t removed)
 {
@@ -106,17 +107,25 @@ static bool growth_shrinks(struct index_growth *growth, const struct index_arena
     return figures->oldest_number < growth->shrink_until;
 }
 
+static bool growth_is_more_than(uint64_t bytes, uint64_t percent, uint64_t of_bytes)
+{
+    return bytes > GROWTH_SPARE && (bytes - GROWTH_SPARE) * 100 > of_bytes * percent;
+}
+
 static bool growth_is_due(struct index *index)
 {
     struct index_arena_figures figures;
     index_arena_figures(&index->arena, &figures);
+    /* While much is waiting for a grace period, moving more tables would only add to it. Denser
+       tables are slower, not wrong, and those that are full still grow. */
+    if (growth_is_more_than(figures.retired_bytes, GROWTH_RETIRED, figures.region_bytes))
+        return false;
     uint64_t live = growth_sum(&index->growth.live);
     uint64_t removed = growth_sum(&index->growth.removed);
     uint64_t slots = figures.table_bytes / sizeof(uint64_t);
     return growth_shrinks(&index->growth, &figures, live) ||
            (live + removed) * 100 > slots * GROWTH_LOAD || removed * 100 > slots * GROWTH_REMOVED ||
-           (figures.garbage_bytes > GROWTH_GARBAGE_MIN &&
-            figures.garbage_bytes * 100 > figures.region_bytes * GROWTH_GARBAGE);
+           growth_is_more_than(figures.garbage_bytes, GROWTH_GARBAGE, figures.region_bytes);
 }
 
 /* Moves the oldest table on. False: there is none, or no memory. */
