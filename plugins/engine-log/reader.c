@@ -1,0 +1,207 @@
+/*
+ * See reader.h. A lookup is: hash, index bucket, record; the key is compared in the record and its CRC
+ * is checked before the value is shown, in place, inside the read section.
+ *
+ * A candidate with another key is nearly always another key's (the index keeps 16 bits of the hash).
+ * But it may be the record that is looked for with a damaged key, so its CRC is checked before it is
+ * passed over: damage is reported, never answered with "not found".
+ */
+#include "reader.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "publish.h"
+#include "store.h"
+
+#define MANY_GROUP 16u /* lookups whose cache misses overlap */
+
+static kvs_status corrupt(const struct segment *segment, uint64_t place, struct kvs_error *err)
+{
+    char name[SEGMENT_NAME_MAX];
+    segment_name(segment->number, name);
+    return kvs_error_set(err, KVS_CORRUPT, 0,
+                         "the record at %s offset %" PRIu64
+                         " is damaged (CRC mismatch); stop the server and use --verify, --repair",
+                         name, place_offset_bytes(place));
+}
+
+/* Looks at one candidate. KVS_OK: it has the key and is sound; KVS_NOT_FOUND: it is another key's. */
+static kvs_status look_at(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
+                          struct record *ret_record, struct kvs_error *err)
+{
+    const struct segment *segment;
+    const uint8_t *from = store_record_at(db, place, &segment);
+    if (!record_view(from, segment->bytes - place_offset_bytes(place), ret_record) ||
+        !record_is_sound(from, segment->salt, ret_record))
+        return corrupt(segment, place, err);
+    if (ret_record->key.len != key.len || memcmp(ret_record->key.ptr, key.ptr, key.len) != 0)
+        return KVS_NOT_FOUND;
+    return KVS_OK;
+}
+
+/* Finds the record of a key as it is visible now. Inside a read section. */
+static kvs_status find_visible(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
+                               struct record *ret_record, struct kvs_error *err)
+{
+    struct index_cursor cursor;
+    uint64_t place;
+    index_cursor_begin(&cursor, db->index, hash);
+    while ((place = index_cursor_next(&cursor)) != PLACE_NONE) {
+        kvs_status status = look_at(db, place, key, ret_record, err);
+        if (status == KVS_NOT_FOUND)
+            continue;
+        while (status == KVS_OK) {
+            uint64_t visible = publish_visible(db, place, ret_record->sequence);
+            if (visible == place)
+                return ret_record->kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+            if (visible == PLACE_NONE)
+                return KVS_NOT_FOUND;
+            place = visible;
+            status = look_at(db, place, key, ret_record, err);
+        }
+        return status;
+    }
+    return KVS_NOT_FOUND;
+}
+
+kvs_status reader_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
+                      kvs_value_fn visit, void *arg, struct kvs_error *err)
+{
+    (void)tls;
+    struct record record;
+    uint64_t hash = index_hash(db->index, key);
+    epoch_begin();
+    kvs_status status = find_visible(db, hash, key, &record, err);
+    if (status == KVS_OK && visit(arg, record.value) != 0)
+        status = KVS_STOPPED;
+    epoch_end();
+    return status;
+}
+
+/* ---- many --------------------------------------------------------------------------------- */
+
+/* Fetches the first candidate's record of each key while the others are on their way. */
+static void prefetch_records(const struct kvs_db *db, const uint64_t *hashes, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct index_cursor cursor;
+        index_cursor_begin(&cursor, db->index, hashes[i]);
+        uint64_t place = index_cursor_next(&cursor);
+        if (place == PLACE_NONE)
+            continue;
+        const struct segment *segment;
+        const uint8_t *record = store_record_at(db, place, &segment);
+        __builtin_prefetch(record);
+        __builtin_prefetch(record + 64);
+        __builtin_prefetch(record + 128);
+    }
+}
+
+static kvs_status get_group(struct kvs_db *db, struct kvs_get_many *request, uint64_t first,
+                            uint64_t count)
+{
+    uint64_t hashes[MANY_GROUP];
+    for (uint64_t i = 0; i < count; i++) {
+        hashes[i] = index_hash(db->index, request->lookups[first + i].key);
+        index_prefetch(db->index, hashes[i]);
+    }
+    kvs_status status = KVS_OK;
+    epoch_begin();
+    prefetch_records(db, hashes, count);
+    for (uint64_t i = 0; i < count && status == KVS_OK; i++) {
+        struct kvs_lookup *lookup = &request->lookups[first + i];
+        struct record record;
+        lookup->status = find_visible(db, hashes[i], lookup->key, &record, request->err);
+        if (lookup->status == KVS_OK && request->visit(request->arg, first + i, record.value) != 0)
+            status = KVS_STOPPED;
+    }
+    epoch_end();
+    return status;
+}
+
+kvs_status reader_get_many(struct kvs_db *db, struct kvs_tls *tls, struct kvs_get_many *request)
+{
+    (void)tls;
+    kvs_status status = KVS_OK;
+    for (uint64_t first = 0; first < request->lookup_count && status == KVS_OK;
+         first += MANY_GROUP) {
+        uint64_t left = request->lookup_count - first;
+        status = get_group(db, request, first, left < MANY_GROUP ? left : MANY_GROUP);
+    }
+    return status;
+}
+
+/* ---- scanning ----------------------------------------------------------------------------- */
+
+struct scan_state {
+    const struct kvs_db *db;
+    struct kvs_scan *scan;
+    struct kvs_error *err;
+    uint64_t shown;
+    kvs_status status;
+};
+
+static bool has_prefix(struct kvs_bytes key, struct kvs_bytes prefix)
+{
+    return key.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(key.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+/* The record at a place as it is visible now; KVS_NOT_FOUND: none is. */
+static kvs_status visible_at(const struct kvs_db *db, uint64_t place, struct record *ret_record,
+                             struct kvs_error *err)
+{
+    for (;;) {
+        const struct segment *segment;
+        const uint8_t *from = store_record_at(db, place, &segment);
+        if (!record_view(from, segment->bytes - place_offset_bytes(place), ret_record) ||
+            !record_is_sound(from, segment->salt, ret_record))
+            return corrupt(segment, place, err);
+        uint64_t visible = publish_visible(db, place, ret_record->sequence);
+        if (visible == place)
+            return ret_record->kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+        if (visible == PLACE_NONE)
+            return KVS_NOT_FOUND;
+        place = visible;
+    }
+}
+
+static bool show_place(void *arg, uint64_t place)
+{
+    struct scan_state *state = arg;
+    struct kvs_scan *scan = state->scan;
+    struct record record;
+    kvs_status status = visible_at(state->db, place, &record, state->err);
+    if (status == KVS_NOT_FOUND || (status == KVS_OK && !has_prefix(record.key, scan->prefix)))
+        return true;
+    if (status != KVS_OK) {
+        state->status = status;
+        return false;
+    }
+    state->shown++;
+    struct kvs_bytes value =
+        (scan->flags & KVS_SCAN_KEYS_ONLY) != 0 ? (struct kvs_bytes){NULL, 0} : record.value;
+    if (scan->visit(scan->arg, record.key, value) == 0)
+        return true;
+    state->status = KVS_STOPPED;
+    return false;
+}
+
+kvs_status reader_scan(struct kvs_db *db, struct kvs_tls *tls, struct kvs_scan *scan,
+                       struct kvs_error *err)
+{
+    (void)tls;
+    if (scan->from.len != 0 || scan->to.len != 0 || (scan->flags & KVS_SCAN_REVERSE) != 0)
+        return kvs_error_set(err, KVS_UNSUPPORTED, 0,
+                             "engine log keeps keys in no order: it can scan by prefix only");
+    struct scan_state state = {.db = db, .scan = scan, .err = err, .status = KVS_OK};
+    bool more = true;
+    /* A section for each small group of keys: a slow visitor holds up no reclamation for long. */
+    while (more && state.status == KVS_OK && (scan->limit == 0 || state.shown < scan->limit)) {
+        epoch_begin();
+        more = index_scan(db->index, &scan->cursor, show_place, &state);
+        epoch_end();
+    }
+    return state.status;
+}

@@ -1,0 +1,246 @@
+/* See segment.h. */
+#include "segment.h"
+
+#include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "crc32c.h"
+
+#define MAGIC         UINT32_C(0x3153564B) /* "KVS1" */
+#define CHECKED_BEGIN 8u                   /* the header's CRC covers these bytes */
+#define CHECKED_END   64u
+#define ZERO_CHUNK    ((uint64_t)1 << 20) /* bytes written at once */
+
+kvs_status segment_table_init(struct segment_table *table, struct kvs_error *err)
+{
+    /* Address space, not memory: a page is taken when one of its 512 segments is made. */
+    void *slots = mmap(NULL, SEGMENT_NUMBER_COUNT * sizeof(*table->slots), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (slots == MAP_FAILED)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory for the table of segments");
+    table->slots = slots;
+    return KVS_OK;
+}
+
+void segment_table_deinit(struct segment_table *table)
+{
+    if (table->slots != NULL)
+        (void)munmap(table->slots, SEGMENT_NUMBER_COUNT * sizeof(*table->slots));
+    table->slots = NULL;
+}
+
+void segment_name(uint32_t number, char name[SEGMENT_NAME_MAX])
+{
+    (void)snprintf(name, SEGMENT_NAME_MAX, "%08" PRIu32 ".seg",
+                   number & (SEGMENT_NUMBER_COUNT - 1));
+}
+
+bool segment_name_parse(const char *name, uint32_t *ret_number)
+{
+    uint32_t number = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return false;
+        number = number * 10 + (uint32_t)(name[i] - '0');
+    }
+    if (strcmp(name + 8, ".seg") != 0 || number >= SEGMENT_NUMBER_COUNT)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+/* ---- the header --------------------------------------------------------------------------- */
+
+static void put32(uint8_t *to, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(to, &value, sizeof(value));
+}
+
+static void put64(uint8_t *to, uint64_t value)
+{
+    value = htole64(value);
+    memcpy(to, &value, sizeof(value));
+}
+
+static uint32_t get32(const uint8_t *from)
+{
+    uint32_t value;
+    memcpy(&value, from, sizeof(value));
+    return le32toh(value);
+}
+
+static uint64_t get64(const uint8_t *from)
+{
+    uint64_t value;
+    memcpy(&value, from, sizeof(value));
+    return le64toh(value);
+}
+
+static void header_make(uint8_t header[SEGMENT_HEADER_BYTES], const struct segment_config *config)
+{
+    memset(header, 0, SEGMENT_HEADER_BYTES);
+    put32(header, MAGIC);
+    put32(header + 8, SEGMENT_FORMAT);
+    put32(header + 12, config->number);
+    put64(header + 16, config->generation);
+    put64(header + 24, config->bytes);
+    put32(header + 32, (uint32_t)config->kind);
+    put32(header + 4, crc32c(0, header + CHECKED_BEGIN, CHECKED_END - CHECKED_BEGIN));
+}
+
+static kvs_status header_check(const uint8_t *header, const char *name, uint32_t number,
+                               uint64_t generation, struct kvs_error *err)
+{
+    uint32_t kind = get32(header + 32);
+    if (get32(header) != MAGIC ||
+        get32(header + 4) != crc32c(0, header + CHECKED_BEGIN, CHECKED_END - CHECKED_BEGIN) ||
+        (kind != SEGMENT_APPENDED && kind != SEGMENT_COMPACTED))
+        return kvs_error_set(err, KVS_CORRUPT, 0, "%s: the segment's header (offset 0) is damaged",
+                             name);
+    if (get32(header + 8) > SEGMENT_FORMAT)
+        return kvs_error_set(err, KVS_INCOMPATIBLE, 0,
+                             "%s has format %" PRIu32 ", this kvs knows formats up to %u", name,
+                             get32(header + 8), SEGMENT_FORMAT);
+    if (get32(header + 12) != number || get64(header + 16) != generation)
+        return kvs_error_set(err, KVS_CORRUPT, 0,
+                             "%s holds segment %" PRIu32 " of generation %" PRIu64
+                             ", the manifest expects segment %" PRIu32 " of generation %" PRIu64,
+                             name, get32(header + 12), get64(header + 16), number, generation);
+    return KVS_OK;
+}
+
+/* ---- making and opening ------------------------------------------------------------------- */
+
+static kvs_status fill_with_zeros(struct disk_file *file, uint64_t from, uint64_t to,
+                                  struct kvs_error *err)
+{
+    uint8_t *zeros = calloc(1, ZERO_CHUNK);
+    if (zeros == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    kvs_status status = KVS_OK;
+    while (from < to && status == KVS_OK) {
+        uint64_t bytes = to - from < ZERO_CHUNK ? to - from : ZERO_CHUNK;
+        status = disk_file_write(file, from, zeros, bytes, err);
+        from += bytes;
+    }
+    free(zeros);
+    return status;
+}
+
+static kvs_status segment_prepare(struct segment *segment, const struct segment_config *config,
+                                  struct kvs_error *err)
+{
+    uint8_t header[SEGMENT_HEADER_BYTES];
+    void *memory;
+    kvs_status status = disk_file_reserve(segment->file, config->bytes, err);
+    segment->writable = status == KVS_OK;
+    if (status == KVS_UNSUPPORTED) /* written with disk_file_write: a full disk is met there */
+        status = disk_file_truncate(segment->file, config->bytes, err);
+    header_make(header, config);
+    if (status == KVS_OK)
+        status = disk_file_write(segment->file, 0, header, sizeof(header), err);
+    if (status == KVS_OK && config->zero && segment->writable)
+        status = fill_with_zeros(segment->file, sizeof(header), config->bytes, err);
+    if (status == KVS_OK)
+        status = disk_file_sync(segment->file, err);
+    if (status == KVS_OK)
+        status = disk_file_map(segment->file, config->bytes, segment->writable, &memory, err);
+    if (status == KVS_OK)
+        segment->memory = memory;
+    return status;
+}
+
+static struct segment *segment_new(uint32_t number, uint64_t generation, struct kvs_bytes secret,
+                                   uint64_t bytes)
+{
+    struct segment *segment = calloc(1, sizeof(*segment));
+    if (segment == NULL)
+        return NULL;
+    segment->number = number;
+    segment->generation = generation;
+    segment->salt = record_salt(secret, generation);
+    segment->bytes = bytes;
+    atomic_store_explicit(&segment->end, SEGMENT_HEADER_BYTES, memory_order_relaxed);
+    atomic_store_explicit(&segment->durable_end, SEGMENT_HEADER_BYTES, memory_order_relaxed);
+    return segment;
+}
+
+kvs_status segment_create(struct disk *disk, const struct segment_config *config,
+                          struct segment **ret_segment, struct kvs_error *err)
+{
+    char name[SEGMENT_NAME_MAX];
+    struct segment *segment =
+        segment_new(config->number, config->generation, config->secret, config->bytes);
+    if (segment == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    segment->kind = config->kind;
+    segment_name(config->number, name);
+    kvs_status status = disk_file_open(disk, name, DISK_CREATE, &segment->file, err);
+    if (status == KVS_OK)
+        status = segment_prepare(segment, config, err);
+    if (status != KVS_OK) {
+        if (segment->file != NULL)
+            (void)!disk_remove(disk, name, NULL);
+        segment_free(segment);
+        return status;
+    }
+    *ret_segment = segment;
+    return KVS_OK;
+}
+
+static kvs_status segment_map_existing(struct segment *segment, const char *name, bool read_only,
+                                       struct kvs_error *err)
+{
+    void *memory;
+    kvs_status status = disk_file_size(segment->file, &segment->bytes, err);
+    if (status != KVS_OK)
+        return status;
+    if (segment->bytes < SEGMENT_HEADER_BYTES)
+        return kvs_error_set(err, KVS_CORRUPT, 0,
+                             "%s: only %" PRIu64 " bytes, no segment is so short", name,
+                             segment->bytes);
+    status = disk_file_map(segment->file, segment->bytes, !read_only, &memory, err);
+    if (status != KVS_OK)
+        return status;
+    segment->memory = memory;
+    segment->writable = !read_only;
+    status = header_check(segment->memory, name, segment->number, segment->generation, err);
+    segment->kind = (enum segment_kind)get32(segment->memory + 32);
+    return status;
+}
+
+kvs_status segment_open(struct disk *disk, uint32_t number, uint64_t generation,
+                        struct kvs_bytes secret, bool read_only, struct segment **ret_segment,
+                        struct kvs_error *err)
+{
+    char name[SEGMENT_NAME_MAX];
+    struct segment *segment = segment_new(number, generation, secret, 0);
+    if (segment == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    segment_name(number, name);
+    kvs_status status =
+        disk_file_open(disk, name, read_only ? DISK_READ_ONLY : 0, &segment->file, err);
+    if (status == KVS_OK)
+        status = segment_map_existing(segment, name, read_only, err);
+    if (status != KVS_OK) {
+        segment_free(segment);
+        return status;
+    }
+    *ret_segment = segment;
+    return KVS_OK;
+}
+
+void segment_free(struct segment *segment)
+{
+    if (segment == NULL)
+        return;
+    if (segment->memory != NULL)
+        disk_file_unmap(segment->file, segment->memory, segment->bytes);
+    disk_file_close(segment->file);
+    free(segment);
+}

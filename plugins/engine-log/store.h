@@ -1,0 +1,174 @@
+/*
+ * One open store: what the parts of the engine share. Each part has its own file and header; this
+ * one says which field belongs to whom.
+ *
+ * Threads: any number of callers; the committer (committer.c), the keeper (keeper.c), the compactor
+ * (compactor.c), the epoch's thread.
+ *
+ * Locks, in the order in which they may be taken together:
+ *     append_lock  >  commit_lock  >  keeper_lock  >  publish_lock  >  the index's own
+ * Readers take none.
+ */
+#ifndef ENGINE_LOG_STORE_H
+#define ENGINE_LOG_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <kvs/engine.h>
+
+#include "disk.h"
+#include "epoch.h"
+#include "index.h"
+#include "manifest.h"
+#include "pending.h"
+#include "segment.h"
+
+struct compactor;
+
+/* One batch on its way, in the memory that the batch has for its engine (engine_data). */
+struct write {
+    struct write *next;             /* in the queue, and then in the list of unsynced writes */
+    struct pending_record *records; /* appended, not yet published; in order */
+    kvs_status status;              /* what its completion will say, if nothing fails */
+};
+
+/* An operation of the batch at hand. */
+struct staged {
+    struct placed placed;
+    struct pending_record *pending; /* or NULL */
+};
+
+#define STORE_BATCH_OPS_MAX   65536u
+#define STORE_BATCH_BYTES_MAX (UINT64_C(256) << 20)
+#define STORE_FAULT_MAX       256u /* bytes of the message that says why it is read-only */
+
+struct kvs_db {
+    /* Constant while it is open. */
+    const struct kvs_host *host;
+    struct disk *disk;
+    struct epoch *epoch;
+    struct index *index;
+    struct segment_table table;
+    uint32_t durability; /* KVS_DURABILITY_* */
+    uint64_t sync_interval_ms;
+    uint64_t segment_bytes;
+    bool zero_ahead; /* write zeros into new segments */
+    bool read_only;
+
+    /* Guarded by append_lock: the appender's. */
+    _Alignas(64) pthread_mutex_t append_lock;
+    struct segment *active;
+    uint64_t sequence; /* the next one */
+    struct pending_table pending;
+    struct staged *staged; /* scratch of the batch at hand */
+    uint64_t staged_cap;
+    uint8_t *scratch; /* a frame, where the active segment is not mapped for writing */
+    uint64_t scratch_cap;
+    struct write *unsynced_first; /* appended, waiting for the disk */
+    struct write *unsynced_last;
+    struct segment *rolled;    /* complete, not yet synced; newest first */
+    uint64_t durable_sequence; /* all up to this number is known durable; for frames */
+    uint64_t appended_records;
+    uint64_t appended_bytes;
+
+    /* Batches that came while another thread had the append lock. Pushed by any thread (release),
+       taken whole by the holder of the lock (acquire). */
+    _Alignas(64) _Atomic(struct write *) queued;
+
+    /*
+     * While a batch of several operations goes into the index: the sequence number of its first
+     * record, else UINT64_MAX. Written by the publisher (publish.c), release; read by readers after
+     * they found a record, acquire: a record with this number or a later one is not visible yet, and
+     * old_places says what is instead.
+     */
+    _Alignas(64) _Atomic uint64_t publishing_from;
+    _Atomic uint64_t *old_places; /* STORE_BATCH_OPS_MAX, by sequence number - publishing_from */
+    pthread_mutex_t publish_lock; /* held meanwhile; innermost but for the index's own */
+
+    /* Guarded by commit_lock: the committer's. */
+    _Alignas(64) pthread_mutex_t commit_lock;
+    pthread_cond_t commit_done;   /* a round ended: waiting callers look again */
+    pthread_cond_t commit_wanted; /* the committer's thread has something to do */
+    bool leading;                 /* somebody runs a round */
+    bool round_wanted;            /* writes wait that no caller will lead */
+    bool rolled_wanted;           /* segments wait to be synced */
+    uint32_t waiting;             /* callers that wait for commit_done */
+    bool committer_stop;
+    bool committer_runs;
+    pthread_t committer;
+
+    /* Guarded by keeper_lock. */
+    _Alignas(64) pthread_mutex_t keeper_lock;
+    pthread_cond_t keeper_wanted;
+    pthread_cond_t keeper_done;
+    struct manifest *manifest;
+    struct segment *spare;    /* made, in the manifest, empty */
+    struct segment *complete; /* to be sealed */
+    struct segment *dropped;  /* no reader can reach them any more: to be removed */
+    uint32_t next_number;     /* where the search for a free number begins */
+    bool keeper_stop;
+    bool keeper_runs;
+    bool keeper_busy;
+    pthread_t keeper;
+
+    struct compactor *compactor; /* its own state; see compactor.h */
+
+    /* Set once by whoever meets the fault (fault_lock), then read by all: acquire. */
+    pthread_mutex_t fault_lock;
+    _Atomic kvs_status fault;
+    char fault_message[STORE_FAULT_MAX];
+
+    /* Statistics: relaxed. */
+    _Atomic uint64_t syncs;
+    _Atomic uint64_t compacted_bytes;
+    _Atomic uint64_t compacted_segments;
+};
+
+static inline struct write *write_of(struct kvs_batch *batch)
+{
+    return (struct write *)(void *)batch->engine_data;
+}
+
+static inline struct kvs_batch *batch_of(struct write *write)
+{
+    return (struct kvs_batch *)(void *)((char *)write - offsetof(struct kvs_batch, engine_data));
+}
+
+_Static_assert(sizeof(struct write) <= sizeof(((struct kvs_batch *)NULL)->engine_data),
+               "a write lives in its batch");
+
+/* Logs through the host. */
+KVS_PRINTF(3, 4)
+void store_log(const struct kvs_db *db, uint32_t level, const char *format, ...);
+
+/* Makes the store read-only because of a fault of the disk, and says so, once. */
+void store_fail(struct kvs_db *db, const struct kvs_error *cause);
+
+/* KVS_OK while writes may go on, else KVS_READ_ONLY with the reason in err. */
+kvs_status store_check_writable(struct kvs_db *db, struct kvs_error *err);
+
+/*
+ * The record at a place. Only inside a read section, for a place that the index gave in it (or of a
+ * segment that the caller keeps alive).
+ */
+static inline const uint8_t *store_record_at(const struct kvs_db *db, uint64_t place,
+                                             const struct segment **ret_segment)
+{
+    const struct segment *segment = segment_at(&db->table, place_segment(place));
+    *ret_segment = segment;
+    return segment->memory + place_offset_bytes(place);
+}
+
+/* True when the record at this place has this key. As above. */
+bool store_has_key(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
+                   struct record *ret_record);
+
+/* The place of a key's newest record in the index (which may be a tombstone on its way out), or
+   PLACE_NONE. Inside a read section; for writers: it sees what is being published. */
+uint64_t store_find(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
+                    struct record *ret_record);
+
+#endif
