@@ -108,6 +108,7 @@ struct kvs_db {
     struct segment *spare;    /* made, in the manifest, empty */
     struct segment *complete; /* to be sealed */
     struct segment *dropped;  /* no reader can reach them any more: to be removed */
+    uint32_t retiring;        /* dropped ones whose files are still there */
     uint32_t next_number;     /* where the search for a free number begins */
     bool keeper_stop;
     bool keeper_runs;

@@ -1,0 +1,580 @@
+/*
+ * See appender.h. What happens to a batch, all under the append lock:
+ *     decide   each operation against what is there, without changing anything;
+ *     place    make room in the active segment (or roll to the next), number the records;
+ *     write    one frame;
+ *     publish  into the index at once; or with KVS_DURABILITY_ALWAYS leave that to the commit round
+ *              that makes it durable (committer.c).
+ *
+ * I1  Frames are in the file in the order of their sequence numbers, and numbers have no gaps: they are
+ *     given out only when the frame has its room.
+ * I2  Before its frame is written, every set of a batch has either the key's slot or a reservation in
+ *     the index: what is in the log can always be published.
+ * I3  A decision that rests on a pending write (not durable yet) is not told to anybody before that
+ *     write is durable: such a batch waits for the same commit round, even if it writes nothing.
+ * I4  A batch that is queued is taken: who pushes it tries the lock afterwards, who lets go of the lock
+ *     looks at the queue afterwards.
+ */
+#include "appender.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "committer.h"
+#include "keeper.h"
+#include "publish.h"
+
+#define STAGED_MIN ((uint64_t)256)
+
+/* The batch at hand. */
+struct batch_plan {
+    struct kvs_batch *batch;
+    uint64_t count;   /* staged operations: those that will be written */
+    uint64_t bytes;   /* of their records */
+    bool waits;       /* rests on a pending write (I3) */
+    bool use_pending; /* its operations are entered in the pending table */
+    kvs_status status;
+};
+
+kvs_status appender_init(struct kvs_db *db, struct kvs_error *err)
+{
+    db->staged = malloc(STAGED_MIN * sizeof(*db->staged));
+    if (db->staged == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    db->staged_cap = STAGED_MIN;
+    return KVS_OK;
+}
+
+void appender_deinit(struct kvs_db *db)
+{
+    free(db->staged);
+    free(db->scratch);
+    db->staged = NULL;
+    db->scratch = NULL;
+    pending_deinit(&db->pending);
+}
+
+/* ---- deciding ----------------------------------------------------------------------------- */
+
+/* What a key holds for the operation at hand. */
+struct current {
+    bool present;
+    bool indexed; /* has a slot in the index: a set needs no room there */
+    struct kvs_bytes value;
+};
+
+static kvs_status find_current(struct kvs_db *db, struct batch_plan *plan, uint64_t hash,
+                               struct kvs_bytes key, struct current *ret)
+{
+    struct record record;
+    const struct pending_record *pending = pending_find(&db->pending, hash, key);
+    *ret = (struct current){.present = false};
+    if (pending != NULL) {
+        plan->waits = db->durability == KVS_DURABILITY_ALWAYS;
+        ret->present = pending->placed.op->kind == KVS_OP_SET;
+        ret->value = pending->placed.op->value;
+        return KVS_OK;
+    }
+    uint64_t place = store_find(db, hash, key, &record);
+    if (place == PLACE_NONE)
+        return KVS_OK;
+    ret->indexed = true;
+    ret->present = record.kind == RECORD_SET;
+    ret->value = record.value;
+    return KVS_OK;
+}
+
+static bool condition_holds(const struct kvs_op *op, const struct current *current)
+{
+    switch (op->condition) {
+    case KVS_IF_ABSENT:
+        return !current->present;
+    case KVS_IF_PRESENT:
+        return current->present;
+    case KVS_IF_EQUAL:
+        return current->present && current->value.len == op->expected.len &&
+               (op->expected.len == 0 ||
+                memcmp(current->value.ptr, op->expected.ptr, op->expected.len) == 0);
+    default:
+        return true;
+    }
+}
+
+static kvs_status check_op(const struct kvs_op *op, struct kvs_error *err)
+{
+    if (op->key.len == 0)
+        return kvs_error_set(err, KVS_INVALID, 0, "a key has at least 1 byte");
+    if (op->key.len > RECORD_KEY_MAX)
+        return kvs_error_set(err, KVS_TOO_LARGE, 0,
+                             "a key of %" PRIu64 " bytes is over the limit of %u bytes",
+                             op->key.len, RECORD_KEY_MAX);
+    if (op->kind == KVS_OP_SET && op->value.len > RECORD_VALUE_MAX)
+        return kvs_error_set(err, KVS_TOO_LARGE, 0,
+                             "a value of %" PRIu64 " bytes is over the limit of %" PRIu64 " bytes",
+                             op->value.len, RECORD_VALUE_MAX);
+    if ((op->kind != KVS_OP_SET && op->kind != KVS_OP_REMOVE) || op->condition > KVS_IF_EQUAL)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "operation kind %u with condition %u does not exist", op->kind,
+                             op->condition);
+    return KVS_OK;
+}
+
+static void forget_staged(struct kvs_db *db, struct batch_plan *plan)
+{
+    for (uint64_t i = 0; i < plan->count; i++) {
+        struct staged *staged = &db->staged[i];
+        if (staged->placed.reserved)
+            index_unreserve(db->index, &staged->placed.hash, 1);
+        if (staged->pending != NULL)
+            pending_remove(&db->pending, staged->pending);
+    }
+    plan->count = 0;
+    plan->bytes = 0;
+}
+
+/* Enters an operation that will be written. */
+static kvs_status stage(struct kvs_db *db, struct batch_plan *plan, struct kvs_op *op,
+                        uint64_t hash, bool indexed)
+{
+    struct staged *staged = &db->staged[plan->count];
+    *staged = (struct staged){.placed = {.op = op, .hash = hash}};
+    uint64_t bytes = record_bytes(op->key.len, op->kind == KVS_OP_SET ? op->value.len : 0);
+    staged->placed.bytes = (uint32_t)bytes;
+    if (op->kind == KVS_OP_SET && !indexed) { /* I2 */
+        if (index_reserve(db->index, &hash, 1) != KVS_OK)
+            return kvs_error_set(plan->batch->err, KVS_NO_MEMORY, 0, "out of memory for the index");
+        staged->placed.reserved = true;
+    }
+    if (plan->use_pending) {
+        staged->pending = pending_add(&db->pending, hash, op);
+        if (staged->pending == NULL) {
+            if (staged->placed.reserved)
+                index_unreserve(db->index, &hash, 1);
+            return kvs_error_set(plan->batch->err, KVS_NO_MEMORY, 0, "out of memory");
+        }
+    }
+    plan->count++;
+    plan->bytes += bytes;
+    return KVS_OK;
+}
+
+/* Decides one operation: its status says how it ended, or KVS_OK when it is staged. */
+static kvs_status decide_op(struct kvs_db *db, struct batch_plan *plan, struct kvs_op *op,
+                            bool alone)
+{
+    op->status = check_op(op, plan->batch->err);
+    if (op->status != KVS_OK)
+        return KVS_OK;
+    struct current current = {.present = false};
+    uint64_t hash = index_hash(db->index, op->key);
+    bool is_known = alone || op->kind == KVS_OP_REMOVE || op->condition != KVS_IF_ALWAYS;
+    if (is_known) {
+        kvs_status status = find_current(db, plan, hash, op->key, &current);
+        if (status != KVS_OK)
+            return status;
+    }
+    if (!condition_holds(op, &current))
+        op->status = KVS_CONDITION_FAILED;
+    else if (op->kind == KVS_OP_REMOVE && !current.present)
+        op->status = KVS_NOT_FOUND;
+    else
+        /* In a batch an earlier operation may take the slot away again, so only one that is alone
+           and published at once may rely on it. */
+        return stage(db, plan, op, hash,
+                     alone && current.indexed && db->durability != KVS_DURABILITY_ALWAYS);
+    return KVS_OK;
+}
+
+static kvs_status make_staged_room(struct kvs_db *db, uint64_t count)
+{
+    if (count <= db->staged_cap)
+        return KVS_OK;
+    struct staged *larger = realloc(db->staged, count * sizeof(*larger));
+    if (larger == NULL)
+        return KVS_NO_MEMORY;
+    db->staged = larger;
+    db->staged_cap = count;
+    return KVS_OK;
+}
+
+/* Earlier operations of a batch are looked up by later ones, unless none needs that. */
+static bool needs_pending(const struct kvs_db *db, const struct kvs_batch *batch)
+{
+    if (db->durability == KVS_DURABILITY_ALWAYS)
+        return true;
+    if (batch->op_count == 1)
+        return false;
+    for (uint64_t i = 0; i < batch->op_count; i++) {
+        if (batch->ops[i].kind == KVS_OP_REMOVE || batch->ops[i].condition != KVS_IF_ALWAYS)
+            return true;
+    }
+    return false;
+}
+
+static kvs_status decide(struct kvs_db *db, struct batch_plan *plan)
+{
+    struct kvs_batch *batch = plan->batch;
+    bool all_or_none = (batch->flags & KVS_BATCH_ALL_OR_NONE) != 0;
+    bool failed = false;
+    if (make_staged_room(db, batch->op_count) != KVS_OK)
+        return kvs_error_set(batch->err, KVS_NO_MEMORY, 0, "out of memory");
+    plan->use_pending = needs_pending(db, batch);
+    bool alone = batch->op_count == 1;
+    for (uint64_t i = 0; i < batch->op_count; i++) {
+        kvs_status status = decide_op(db, plan, &batch->ops[i], alone);
+        if (status == KVS_OK && all_or_none && batch->ops[i].status < 0)
+            status = batch->ops[i].status;
+        failed = failed || batch->ops[i].status == KVS_CONDITION_FAILED;
+        if (status != KVS_OK) {
+            forget_staged(db, plan);
+            return status;
+        }
+    }
+    if (all_or_none && failed) {
+        forget_staged(db, plan);
+        return KVS_CONDITION_FAILED;
+    }
+    return KVS_OK;
+}
+
+/* ---- placing and writing ------------------------------------------------------------------ */
+
+/* Makes `segment` the one that is appended to. */
+static void activate(struct kvs_db *db, struct segment *segment)
+{
+    struct segment *before = db->active;
+    db->active = segment;
+    if (before == NULL)
+        return;
+    before->next = db->rolled;
+    db->rolled = before;
+    committer_want_rolled(db);
+}
+
+/* Makes room for a frame of `bytes`. removes_only: may use up what is kept for a full disk. */
+static kvs_status make_room(struct kvs_db *db, uint64_t bytes, bool removes_only,
+                            struct kvs_error *err)
+{
+    if (segment_room(db->active) >= bytes)
+        return KVS_OK;
+    struct segment *segment;
+    kvs_status status = keeper_take_segment(db, bytes, removes_only, &segment, err);
+    if (status == KVS_OK)
+        activate(db, segment);
+    return status;
+}
+
+kvs_status appender_roll(struct kvs_db *db, struct kvs_error *err)
+{
+    kvs_status status = KVS_OK;
+    (void)pthread_mutex_lock(&db->append_lock);
+    if (db->active->records > 0) {
+        struct segment *segment;
+        status = keeper_take_segment(db, 0, true, &segment, err);
+        if (status == KVS_OK)
+            activate(db, segment);
+    }
+    (void)pthread_mutex_unlock(&db->append_lock);
+    return status;
+}
+
+/* Where the frame is put together: in place, or where the segment is not mapped for writing in a
+   buffer. NULL: out of memory. */
+static uint8_t *frame_memory(struct kvs_db *db, uint64_t offset, uint64_t bytes)
+{
+    if (db->active->writable)
+        return db->active->memory + offset;
+    if (bytes > db->scratch_cap) {
+        uint8_t *larger = realloc(db->scratch, bytes);
+        if (larger == NULL)
+            return NULL;
+        db->scratch = larger;
+        db->scratch_cap = bytes;
+    }
+    return db->scratch;
+}
+
+/* Writes the staged operations as one frame at the end of the active segment, numbering them. */
+static kvs_status write_frame(struct kvs_db *db, const struct batch_plan *plan, uint64_t bytes)
+{
+    struct segment *segment = db->active;
+    uint64_t offset = atomic_load_explicit(&segment->end, memory_order_relaxed);
+    uint8_t *frame = frame_memory(db, offset, bytes);
+    if (frame == NULL)
+        return kvs_error_set(plan->batch->err, KVS_NO_MEMORY, 0, "out of memory");
+    uint64_t at = FRAME_HEADER_BYTES;
+    for (uint64_t i = 0; i < plan->count; i++) {
+        struct placed *placed = &db->staged[i].placed;
+        struct record record = {
+            .sequence = db->sequence + i,
+            .kind = placed->op->kind == KVS_OP_SET ? RECORD_SET : RECORD_TOMBSTONE,
+            .key = placed->op->key,
+        };
+        if (record.kind == RECORD_SET)
+            record.value = placed->op->value;
+        (void)record_write(frame + at, segment->salt, &record);
+        placed->place = place_make(segment->number, offset + at);
+        placed->sequence = record.sequence;
+        at += placed->bytes;
+    }
+    assert(at == bytes);
+    struct frame_header header = {
+        .bytes = (uint32_t)bytes,
+        .records = (uint32_t)plan->count,
+        .sequence = db->sequence,
+        .durable_sequence = db->durable_sequence,
+    };
+    frame_write_header(frame, segment->salt, &header);
+    if (!segment->writable) {
+        char message[STORE_FAULT_MAX] = "";
+        struct kvs_error error = KVS_ERROR_INIT(message);
+        kvs_status status = disk_file_write(segment->file, offset, frame, bytes, &error);
+        if (status == KVS_IO)
+            store_fail(db, &error);
+        if (status != KVS_OK)
+            return kvs_error_set(plan->batch->err, status, error.os_errno, "%s", message);
+    }
+    for (uint64_t i = 0; i < plan->count; i++)
+        segment_count_record(segment, db->sequence + i);
+    db->sequence += plan->count; /* I1 */
+    db->appended_records += plan->count;
+    db->appended_bytes += bytes;
+    atomic_store_explicit(&segment->end, offset + bytes, memory_order_release);
+    return KVS_OK;
+}
+
+static bool only_removes(const struct kvs_db *db, const struct batch_plan *plan)
+{
+    for (uint64_t i = 0; i < plan->count; i++) {
+        if (db->staged[i].placed.op->kind != KVS_OP_REMOVE)
+            return false;
+    }
+    return true;
+}
+
+static kvs_status place_and_write(struct kvs_db *db, struct batch_plan *plan)
+{
+    uint64_t bytes = FRAME_HEADER_BYTES + plan->bytes;
+    kvs_status status = KVS_TOO_LARGE;
+    if (plan->bytes > STORE_BATCH_BYTES_MAX + STORE_BATCH_OPS_MAX * (uint64_t)RECORD_HEADER_BYTES)
+        (void)kvs_error_set(plan->batch->err, status, 0,
+                            "a batch of %" PRIu64 " bytes is over the limit of %" PRIu64 " bytes",
+                            plan->bytes, STORE_BATCH_BYTES_MAX);
+    else
+        status = make_room(db, bytes, only_removes(db, plan), plan->batch->err);
+    if (status == KVS_OK)
+        status = write_frame(db, plan, bytes);
+    if (status != KVS_OK)
+        forget_staged(db, plan);
+    return status;
+}
+
+/* ---- publishing and waiting --------------------------------------------------------------- */
+
+static void publish_staged(struct kvs_db *db, struct batch_plan *plan)
+{
+    if (plan->count == 1) {
+        publish_one(db, &db->staged[0].placed);
+    } else {
+        publish_begin(db, db->staged[0].placed.sequence);
+        for (uint64_t i = 0; i < plan->count; i++)
+            publish_add(db, &db->staged[i].placed);
+        publish_end(db);
+        for (uint64_t i = 0; i < plan->count; i++)
+            publish_settle(db, &db->staged[i].placed);
+    }
+    for (uint64_t i = 0; i < plan->count; i++) {
+        if (db->staged[i].pending != NULL)
+            pending_remove(&db->pending, db->staged[i].pending);
+    }
+}
+
+/* Puts the batch on the list of those that wait for the disk. */
+static void wait_for_disk(struct kvs_db *db, struct batch_plan *plan, bool publish_later)
+{
+    struct write *write = write_of(plan->batch);
+    write->next = NULL;
+    write->records = NULL;
+    write->status = plan->status;
+    struct pending_record **last = &write->records;
+    for (uint64_t i = 0; publish_later && i < plan->count; i++) {
+        struct pending_record *record = db->staged[i].pending;
+        record->placed = db->staged[i].placed;
+        record->next = NULL;
+        *last = record;
+        last = &record->next;
+    }
+    if (db->unsynced_last != NULL)
+        db->unsynced_last->next = write;
+    else
+        db->unsynced_first = write;
+    db->unsynced_last = write;
+}
+
+/* Does everything for one batch. KVS_PENDING: it waits for the disk. */
+static kvs_status append(struct kvs_db *db, struct kvs_batch *batch)
+{
+    struct batch_plan plan = {.batch = batch};
+    plan.status = store_check_writable(db, batch->err);
+    if (plan.status != KVS_OK)
+        return plan.status;
+    epoch_begin();
+    plan.status = decide(db, &plan);
+    if (plan.status == KVS_OK && plan.count > 0) {
+        plan.status = place_and_write(db, &plan);
+        if (plan.status == KVS_OK && db->durability != KVS_DURABILITY_ALWAYS)
+            publish_staged(db, &plan);
+    }
+    epoch_end();
+    if (plan.status < 0)
+        return plan.status;
+    bool always = db->durability == KVS_DURABILITY_ALWAYS;
+    if (plan.waits || (plan.count > 0 && (always || (batch->flags & KVS_BATCH_DURABLE) != 0))) {
+        wait_for_disk(db, &plan, always);
+        return KVS_PENDING;
+    }
+    return plan.status;
+}
+
+/* ---- the queue ---------------------------------------------------------------------------- */
+
+static void queue_push(struct kvs_db *db, struct write *write)
+{
+    struct write *head = atomic_load_explicit(&db->queued, memory_order_relaxed);
+    do
+        write->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&db->queued, &head, write, memory_order_seq_cst,
+                                                  memory_order_relaxed));
+}
+
+/* Takes all that is queued, oldest first. */
+static struct write *queue_take(struct kvs_db *db)
+{
+    struct write *newest = atomic_exchange_explicit(&db->queued, NULL, memory_order_seq_cst);
+    struct write *oldest = NULL;
+    while (newest != NULL) {
+        struct write *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+/* Appends what is queued until nothing is. The lock is held at the start and not at the end. True:
+   something waits for the disk. */
+static bool drain_and_unlock(struct kvs_db *db)
+{
+    bool waits = false;
+    for (;;) {
+        for (struct write *each = queue_take(db); each != NULL;) {
+            struct write *next = each->next; /* the batch is gone once it is complete */
+            struct kvs_batch *batch = batch_of(each);
+            kvs_status status = append(db, batch);
+            if (status == KVS_PENDING)
+                waits = true;
+            else
+                batch->complete(batch->arg, batch, status);
+            each = next;
+        }
+        (void)pthread_mutex_unlock(&db->append_lock);
+        /* I4: one that was pushed before we let go saw the lock taken. */
+        if (atomic_load_explicit(&db->queued, memory_order_seq_cst) == NULL ||
+            pthread_mutex_trylock(&db->append_lock) != 0)
+            return waits;
+    }
+}
+
+static kvs_status check_batch(const struct kvs_batch *batch)
+{
+    if (batch->op_count == 0 || batch->op_count > STORE_BATCH_OPS_MAX)
+        return kvs_error_set(batch->err, KVS_INVALID, 0,
+                             "a batch has 1 to %u operations, not %" PRIu64, STORE_BATCH_OPS_MAX,
+                             batch->op_count);
+    return KVS_OK;
+}
+
+kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_batch *batch)
+{
+    (void)tls;
+    kvs_status status = check_batch(batch);
+    if (status != KVS_OK)
+        return status;
+    bool waits = false;
+    if (pthread_mutex_trylock(&db->append_lock) == 0) {
+        status = append(db, batch);
+        waits = drain_and_unlock(db) || status == KVS_PENDING;
+    } else {
+        queue_push(db, write_of(batch));
+        status = KVS_PENDING;
+        if (pthread_mutex_trylock(&db->append_lock) == 0) /* I4 */
+            waits = drain_and_unlock(db);
+    }
+    if (waits)
+        committer_want_round(db);
+    return status;
+}
+
+/* ---- one operation, and waiting for it ---------------------------------------------------- */
+
+/* A batch on the caller's stack. */
+struct single {
+    struct kvs_batch batch;
+    struct kvs_op op;
+    struct kvs_db *db;
+    kvs_status status; /* KVS_PENDING until it is complete; guarded by commit_lock */
+};
+
+static void single_complete(void *arg, struct kvs_batch *batch, kvs_status status)
+{
+    struct single *single = arg;
+    struct kvs_db *db = single->db;
+    (void)batch;
+    (void)pthread_mutex_lock(&db->commit_lock);
+    single->status = status;
+    (void)pthread_cond_broadcast(&db->commit_done);
+    (void)pthread_mutex_unlock(&db->commit_lock);
+}
+
+static kvs_status write_single(struct kvs_db *db, struct single *single, struct kvs_error *err)
+{
+    single->db = db;
+    single->status = KVS_PENDING;
+    single->batch = (struct kvs_batch){
+        .size = (uint32_t)sizeof(single->batch),
+        .ops = &single->op,
+        .op_count = 1,
+        .complete = single_complete,
+        .arg = single,
+        .err = err,
+    };
+    /* The caller waits in any case, so it waits for the lock and takes the queue along. */
+    (void)pthread_mutex_lock(&db->append_lock);
+    kvs_status status = append(db, &single->batch);
+    bool waits = drain_and_unlock(db);
+    if (waits)
+        committer_want_round(db);
+    if (status == KVS_PENDING) {
+        committer_wait(db, &single->status);
+        status = single->status;
+    }
+    return status == KVS_OK ? single->op.status : status;
+}
+
+kvs_status appender_set(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
+                        struct kvs_bytes value, struct kvs_error *err)
+{
+    (void)tls;
+    struct single single = {.op = {.kind = KVS_OP_SET, .key = key, .value = value}};
+    return write_single(db, &single, err);
+}
+
+kvs_status appender_remove(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
+                           struct kvs_error *err)
+{
+    (void)tls;
+    struct single single = {.op = {.kind = KVS_OP_REMOVE, .key = key}};
+    return write_single(db, &single, err);
+}

@@ -1,0 +1,364 @@
+/*
+ * See keeper.h.
+ *
+ * I1  A segment is in the manifest, durably, before anything is appended to it, and its name is in the
+ *     folder, durably, before the manifest names it. So what the manifest does not name is a leftover
+ *     of a crash, and holds nothing.
+ * I2  A dropped segment stays in the manifest, marked as removing, until its file is gone: its number
+ *     is not given out before, so no file is emptied under a mapping.
+ * I3  There is one spare. A write that makes the store larger takes it only if the disk has room for
+ *     another one, so removing and compacting still work on a full disk.
+ */
+#include "keeper.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "footer.h"
+#include "publish.h"
+
+#define PAGE_BYTES UINT64_C(4096)
+#define RETRY_MS   1000 /* between tries to make a spare on a full disk */
+
+/* ---- making ------------------------------------------------------------------------------- */
+
+/* A number that no segment has. keeper_lock is held. */
+static kvs_status pick_number(struct kvs_db *db, uint32_t *ret_number, struct kvs_error *err)
+{
+    for (uint32_t i = 0; i < SEGMENT_NUMBER_COUNT; i++) {
+        uint32_t number = db->next_number;
+        db->next_number = (number + 1) % SEGMENT_NUMBER_COUNT;
+        if (segment_at(&db->table, number) == NULL && manifest_find(db->manifest, number) == NULL) {
+            *ret_number = number;
+            return KVS_OK;
+        }
+    }
+    return kvs_error_set(err, KVS_NO_SPACE, 0, "all %u segments that a store can have are in use",
+                         SEGMENT_NUMBER_COUNT);
+}
+
+/* Enters a new segment's file in the folder and in the manifest. keeper_lock is held. */
+static kvs_status enter_segment(struct kvs_db *db, const struct segment *segment,
+                                struct kvs_error *err)
+{
+    struct manifest_segment entry = {
+        .number = segment->number,
+        .generation = segment->generation,
+        .bytes = segment->bytes,
+    };
+    kvs_status status = disk_sync_folder(db->disk, err);
+    if (status != KVS_OK)
+        return status;
+    manifest_begin(db->manifest);
+    status = manifest_put(db->manifest, &entry);
+    if (status != KVS_OK)
+        return kvs_error_set(err, status, 0, "out of memory");
+    return manifest_commit(db->manifest, err); /* I1 */
+}
+
+kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_kind kind, bool zero,
+                               struct segment **ret_segment, struct kvs_error *err)
+{
+    struct segment *segment = NULL;
+    struct segment_config config = {
+        .kind = kind,
+        .bytes = bytes,
+        .zero = zero,
+        .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
+    };
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    kvs_status status = pick_number(db, &config.number, err);
+    if (status == KVS_OK)
+        config.generation = manifest_next_generation(db->manifest);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    if (status == KVS_OK)
+        status = segment_create(db->disk, &config, &segment, err);
+    if (status != KVS_OK)
+        return status;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    status = enter_segment(db, segment, err);
+    if (status == KVS_OK)
+        segment_table_set(&db->table, segment->number, segment);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    if (status != KVS_OK) {
+        segment_free(segment);
+        return status;
+    }
+    segment->db = db;
+    *ret_segment = segment;
+    return KVS_OK;
+}
+
+static kvs_status full(struct kvs_error *err)
+{
+    return kvs_error_set(
+        err, KVS_NO_SPACE, ENOSPC,
+        "the disk of the data directory is full: free space there, or remove keys; "
+        "writes go on by themselves then");
+}
+
+/* I3: true when another segment could be made after this one. */
+static bool has_room_for_another(struct kvs_db *db)
+{
+    uint64_t free_bytes;
+    return disk_free_bytes(db->disk, &free_bytes, NULL) != KVS_OK ||
+           free_bytes >= db->segment_bytes;
+}
+
+kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
+                               struct segment **ret_segment, struct kvs_error *err)
+{
+    uint64_t needed = SEGMENT_HEADER_BYTES + bytes;
+    if (needed > db->segment_bytes) { /* a value too large for a segment gets one of its own */
+        needed = (needed + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+        return keeper_make_segment(db, needed, SEGMENT_APPENDED, false, ret_segment, err);
+    }
+    bool may_grow = removes_only || has_room_for_another(db);
+    struct segment *spare = NULL;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    if (may_grow) {
+        spare = db->spare;
+        db->spare = NULL;
+    }
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    if (spare != NULL) {
+        *ret_segment = spare;
+        return KVS_OK;
+    }
+    if (!may_grow)
+        return full(err);
+    kvs_status status =
+        keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, ret_segment, err);
+    return status == KVS_NO_SPACE ? full(err) : status;
+}
+
+/* ---- sealing ------------------------------------------------------------------------------ */
+
+static kvs_status enter_sealed(struct kvs_db *db, const struct segment *segment,
+                               struct kvs_error *err)
+{
+    uint64_t bytes = 0;
+    kvs_status status = disk_file_size(segment->file, &bytes, err);
+    if (status != KVS_OK)
+        return status;
+    struct manifest_segment entry = {
+        .number = segment->number,
+        .sealed = true,
+        .generation = segment->generation,
+        .bytes = bytes,
+        .end = atomic_load_explicit(&segment->end, memory_order_acquire),
+        .records = segment->records,
+        .sequence_min = segment->sequence_min,
+        .sequence_max = segment->sequence_max,
+    };
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    manifest_begin(db->manifest);
+    status = manifest_put(db->manifest, &entry);
+    status = status == KVS_OK ? manifest_commit(db->manifest, err)
+                              : kvs_error_set(err, status, 0, "out of memory");
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    return status;
+}
+
+kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
+{
+    struct footer_entries entries = {0};
+    struct kvs_bytes secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES};
+    kvs_status status = footer_collect(segment, db->index, secret, false, &entries, err);
+    if (status == KVS_OK)
+        status = footer_write(segment, &entries, err);
+    footer_entries_deinit(&entries);
+    /* Without a footer the segment is as good, only slower to open. */
+    if (status != KVS_OK && status != KVS_NO_SPACE && status != KVS_NO_MEMORY)
+        return status;
+    status = enter_sealed(db, segment, err);
+    if (status == KVS_OK)
+        atomic_store_explicit(&segment->sealed, 1, memory_order_release);
+    return status;
+}
+
+void keeper_take_complete(struct kvs_db *db, struct segment *list, bool synced)
+{
+    if (!synced)
+        return; /* they stay in the table, which frees them at the end */
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    while (list != NULL) {
+        struct segment *next = list->next;
+        list->next = db->complete;
+        db->complete = list;
+        list = next;
+    }
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+}
+
+/* ---- dropping ----------------------------------------------------------------------------- */
+
+/* Runs after the grace period, on the epoch's thread. */
+static void retired_run(struct epoch_retired *retired)
+{
+    struct segment *segment =
+        (struct segment *)(void *)((char *)retired - offsetof(struct segment, retired));
+    struct kvs_db *db = segment->db;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    segment->next = db->dropped;
+    db->dropped = segment;
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+}
+
+kvs_status keeper_drop(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    const struct manifest_segment *known = manifest_find(db->manifest, segment->number);
+    assert(known != NULL);
+    struct manifest_segment entry = *known;
+    entry.removing = true;
+    manifest_begin(db->manifest);
+    kvs_status status = manifest_put(db->manifest, &entry);
+    status = status == KVS_OK ? manifest_commit(db->manifest, err)
+                              : kvs_error_set(err, status, 0, "out of memory");
+    if (status == KVS_OK)
+        db->retiring++;
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    if (status != KVS_OK)
+        return status;
+    publish_barrier(db);
+    segment_table_set(&db->table, segment->number, NULL);
+    epoch_retire(db->epoch, &segment->retired, retired_run);
+    return KVS_OK;
+}
+
+/* Removes the file of a segment that nobody can reach, then its number may be given out again. */
+static kvs_status remove_segment(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
+{
+    char name[SEGMENT_NAME_MAX];
+    uint32_t number = segment->number;
+    segment_name(number, name);
+    segment_free(segment);
+    kvs_status status = disk_remove(db->disk, name, err);
+    if (status == KVS_OK)
+        status = disk_sync_folder(db->disk, err);
+    if (status != KVS_OK)
+        return status;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    manifest_begin(db->manifest);
+    manifest_remove(db->manifest, number); /* I2 */
+    status = manifest_commit(db->manifest, err);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    return status;
+}
+
+/* ---- the thread --------------------------------------------------------------------------- */
+
+static void work_failed(struct kvs_db *db, kvs_status status, const struct kvs_error *error)
+{
+    if (status == KVS_NO_SPACE || status == KVS_NO_MEMORY || status == KVS_READ_ONLY)
+        return; /* met again by the writer that needs it, with a message for its caller */
+    store_fail(db, error);
+}
+
+/* Does one piece of work. keeper_lock is held before and after, not meanwhile. False: there is none. */
+static bool work_once(struct kvs_db *db, bool *ret_full)
+{
+    char message[STORE_FAULT_MAX] = "";
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    kvs_status status = KVS_OK;
+    bool writable = store_check_writable(db, NULL) == KVS_OK;
+    struct segment *segment = db->dropped;
+    if (segment != NULL) {
+        db->dropped = segment->next;
+        (void)pthread_mutex_unlock(&db->keeper_lock);
+        status = remove_segment(db, segment, &error);
+        (void)pthread_mutex_lock(&db->keeper_lock);
+        db->retiring--;
+        *ret_full = false;
+    } else if (db->complete != NULL && writable) {
+        segment = db->complete;
+        db->complete = segment->next;
+        (void)pthread_mutex_unlock(&db->keeper_lock);
+        status = keeper_seal(db, segment, &error);
+        (void)pthread_mutex_lock(&db->keeper_lock);
+    } else if (db->spare == NULL && writable && !db->keeper_stop && !*ret_full) {
+        (void)pthread_mutex_unlock(&db->keeper_lock);
+        status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, db->zero_ahead,
+                                     &segment, &error);
+        (void)pthread_mutex_lock(&db->keeper_lock);
+        if (status == KVS_OK)
+            db->spare = segment;
+        *ret_full = status == KVS_NO_SPACE;
+    } else {
+        return false;
+    }
+    if (status != KVS_OK)
+        work_failed(db, status, &error);
+    return true;
+}
+
+static void keeper_sleep(struct kvs_db *db, bool *full)
+{
+    if (!*full) {
+        (void)pthread_cond_wait(&db->keeper_wanted, &db->keeper_lock);
+        return;
+    }
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += RETRY_MS / 1000;
+    if (pthread_cond_timedwait(&db->keeper_wanted, &db->keeper_lock, &until) == ETIMEDOUT)
+        *full = false;
+}
+
+static void *keeper_main(void *arg)
+{
+    struct kvs_db *db = arg;
+    bool full_disk = false;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    for (;;) {
+        db->keeper_busy = true;
+        while (work_once(db, &full_disk))
+            continue;
+        db->keeper_busy = false;
+        (void)pthread_cond_broadcast(&db->keeper_done);
+        if (db->keeper_stop)
+            break;
+        keeper_sleep(db, &full_disk);
+    }
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    return NULL;
+}
+
+kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err)
+{
+    int error = pthread_create(&db->keeper, NULL, keeper_main, db);
+    if (error != 0)
+        return kvs_error_set(err, KVS_BUSY, error, "cannot start the keeper's thread: %s",
+                             strerror(error));
+    db->keeper_runs = true;
+    return KVS_OK;
+}
+
+void keeper_stop(struct kvs_db *db)
+{
+    if (!db->keeper_runs)
+        return;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    db->keeper_stop = true;
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    (void)pthread_join(db->keeper, NULL);
+    db->keeper_runs = false;
+}
+
+void keeper_wait_idle(struct kvs_db *db)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    while (db->keeper_runs && store_check_writable(db, NULL) == KVS_OK &&
+           (db->keeper_busy || db->complete != NULL || db->retiring > 0))
+        (void)pthread_cond_wait(&db->keeper_done, &db->keeper_lock);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+}

@@ -1,0 +1,46 @@
+/*
+ * Keeping segments: making them ahead of use, sealing complete ones, removing dropped ones, and the
+ * manifest that says which there are. Most of it happens on the keeper's thread, so that no writer
+ * waits for it.
+ */
+#ifndef ENGINE_LOG_KEEPER_H
+#define ENGINE_LOG_KEEPER_H
+
+#include "store.h"
+
+/* Starts the thread, which makes the first spare. KVS_OK, KVS_BUSY (no thread to be had). */
+KVS_MUST_USE kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err);
+/* Seals what is complete, removes what is dropped, and ends the thread. One that was not started is
+   fine. */
+void keeper_stop(struct kvs_db *db);
+
+/*
+ * Gives an empty segment with room for a frame of `bytes`: the spare, or one made on the spot.
+ * removes_only: for writes that lead to less: they may have the last one that the disk has room for.
+ * KVS_OK, KVS_NO_SPACE, KVS_IO, KVS_NO_MEMORY.
+ */
+KVS_MUST_USE kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
+                                            struct segment **ret_segment, struct kvs_error *err);
+
+/* Makes a segment, durably: its file and its place in the manifest, the table too. */
+KVS_MUST_USE kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes,
+                                            enum segment_kind kind, bool zero,
+                                            struct segment **ret_segment, struct kvs_error *err);
+
+/* Takes segments (linked by next) to which nobody appends any more, to be sealed. synced: all their
+   content is durable and published; otherwise they are only kept until the store closes. */
+void keeper_take_complete(struct kvs_db *db, struct segment *list, bool synced);
+
+/* Writes the footer of a complete, synced segment and says in the manifest that it is sealed. */
+KVS_MUST_USE kvs_status keeper_seal(struct kvs_db *db, struct segment *segment,
+                                    struct kvs_error *err);
+
+/* Drops a segment that the index does not lead to any more. The manifest says so durably before this
+   returns; the file goes after a grace period. */
+KVS_MUST_USE kvs_status keeper_drop(struct kvs_db *db, struct segment *segment,
+                                    struct kvs_error *err);
+
+/* Waits until everything complete is sealed, and everything that was dropped before is gone. */
+void keeper_wait_idle(struct kvs_db *db);
+
+#endif
