@@ -21,12 +21,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "committer.h"
 #include "keeper.h"
 #include "publish.h"
 
-#define STAGED_MIN ((uint64_t)256)
+#define STAGED_MIN    ((uint64_t)256)
+#define MIB           ((uint64_t)1 << 20)
+#define PACE_LEAST_NS ((uint64_t)200000)  /* shorter waits are saved up */
+#define PACE_MOST_NS  ((uint64_t)5000000) /* the longest wait of one call */
 
 /* The batch at hand. */
 struct batch_plan {
@@ -339,8 +343,12 @@ static kvs_status write_frame(struct kvs_db *db, const struct batch_plan *plan, 
     for (uint64_t i = 0; i < plan->count; i++)
         segment_count_record(segment, db->sequence + i);
     db->sequence += plan->count; /* I1 */
+    atomic_store_explicit(&db->sequence_seen, db->sequence, memory_order_release);
     db->appended_records += plan->count;
     db->appended_bytes += bytes;
+    uint64_t pace_ns = atomic_load_explicit(&db->pace_ns_per_mib, memory_order_relaxed);
+    if (pace_ns != 0)
+        db->pace_debt_ns += bytes * pace_ns / MIB;
     atomic_store_explicit(&segment->end, offset + bytes, memory_order_release);
     return KVS_OK;
 }
@@ -463,11 +471,32 @@ static struct write *queue_take(struct kvs_db *db)
     return oldest;
 }
 
+/* How long the caller is to wait for what was appended; small debts are left to grow. */
+static uint64_t take_debt(struct kvs_db *db)
+{
+    uint64_t debt_ns = db->pace_debt_ns;
+    if (debt_ns < PACE_LEAST_NS)
+        return 0;
+    debt_ns = debt_ns < PACE_MOST_NS ? debt_ns : PACE_MOST_NS;
+    db->pace_debt_ns -= debt_ns;
+    return debt_ns;
+}
+
+/* Waits so that compaction keeps up (space.c). No lock is held. */
+static void pay(uint64_t debt_ns)
+{
+    if (debt_ns == 0)
+        return;
+    struct timespec pause = {0, (long)debt_ns};
+    (void)nanosleep(&pause, NULL);
+}
+
 /* Appends what is queued until nothing is. The lock is held at the start and not at the end. True:
    something waits for the disk. */
 static bool drain_and_unlock(struct kvs_db *db)
 {
     bool waits = false;
+    uint64_t debt_ns = 0;
     for (;;) {
         for (struct write *each = queue_take(db); each != NULL;) {
             struct write *next = each->next; /* the batch is gone once it is complete */
@@ -479,12 +508,15 @@ static bool drain_and_unlock(struct kvs_db *db)
                 batch->complete(batch->arg, batch, status);
             each = next;
         }
+        debt_ns += take_debt(db);
         (void)pthread_mutex_unlock(&db->append_lock);
         /* I4: one that was pushed before we let go saw the lock taken. */
         if (atomic_load_explicit(&db->queued, memory_order_seq_cst) == NULL ||
             pthread_mutex_trylock(&db->append_lock) != 0)
-            return waits;
+            break;
     }
+    pay(debt_ns < PACE_MOST_NS ? debt_ns : PACE_MOST_NS);
+    return waits;
 }
 
 static kvs_status check_batch(const struct kvs_batch *batch)

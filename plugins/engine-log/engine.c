@@ -14,6 +14,7 @@
 
 #include "appender.h"
 #include "committer.h"
+#include "compactor.h"
 #include "keeper.h"
 #include "publish.h"
 #include "reader.h"
@@ -37,6 +38,9 @@ static void init_locks(struct kvs_db *db)
     (void)pthread_mutex_init(&db->keeper_lock, NULL);
     (void)pthread_mutex_init(&db->publish_lock, NULL);
     (void)pthread_mutex_init(&db->fault_lock, NULL);
+    (void)pthread_mutex_init(&db->compact_lock, NULL);
+    (void)pthread_cond_init(&db->compact_wanted, &monotonic);
+    (void)pthread_cond_init(&db->compact_done, &monotonic);
     (void)pthread_cond_init(&db->commit_done, &monotonic);
     (void)pthread_cond_init(&db->commit_wanted, &monotonic);
     (void)pthread_cond_init(&db->keeper_wanted, &monotonic);
@@ -52,6 +56,9 @@ static void deinit_locks(struct kvs_db *db)
     (void)pthread_mutex_destroy(&db->keeper_lock);
     (void)pthread_mutex_destroy(&db->publish_lock);
     (void)pthread_mutex_destroy(&db->fault_lock);
+    (void)pthread_mutex_destroy(&db->compact_lock);
+    (void)pthread_cond_destroy(&db->compact_wanted);
+    (void)pthread_cond_destroy(&db->compact_done);
     (void)pthread_cond_destroy(&db->commit_done);
     (void)pthread_cond_destroy(&db->commit_wanted);
     (void)pthread_cond_destroy(&db->keeper_wanted);
@@ -89,6 +96,8 @@ static kvs_status start(struct kvs_db *db, struct kvs_error *err)
         status = keeper_start(db, err);
     if (status == KVS_OK)
         status = committer_start(db, err);
+    if (status == KVS_OK)
+        status = compactor_start(db, err);
     return status;
 }
 
@@ -112,6 +121,7 @@ static void free_segments(struct kvs_db *db)
 
 static void store_free(struct kvs_db *db)
 {
+    compactor_stop(db);
     committer_stop(db);
     if (db->epoch != NULL)
         epoch_barrier(db->epoch);
@@ -177,6 +187,7 @@ static kvs_status engine_close(struct kvs_db *db, struct kvs_error *err)
         return KVS_OK;
     kvs_status status = KVS_OK;
     if (!db->read_only) {
+        compactor_stop(db);
         /* What was acknowledged is durable by this; sealing it is only for a faster start. */
         status = committer_sync(db, err);
         if (status == KVS_OK)
@@ -185,6 +196,24 @@ static kvs_status engine_close(struct kvs_db *db, struct kvs_error *err)
             (void)committer_sync(db, NULL);
     }
     store_free(db);
+    return status;
+}
+
+static kvs_status engine_compact(struct kvs_db *db, struct kvs_error *err)
+{
+    kvs_status status = store_check_writable(db, err);
+    if (status == KVS_OK)
+        status = committer_sync(db, err);
+    if (status == KVS_OK)
+        status = appender_roll(db, err);
+    if (status == KVS_OK)
+        status = committer_sync(db, err);
+    if (status != KVS_OK)
+        return status;
+    keeper_wait_idle(db);
+    status = compactor_run_all(db, err);
+    epoch_barrier(db->epoch);
+    keeper_wait_idle(db);
     return status;
 }
 
@@ -244,15 +273,18 @@ static void engine_stats(struct kvs_db *db, kvs_stat_fn visit, void *arg)
     visit(arg, "compacted_segments",
           atomic_load_explicit(&db->compacted_segments, memory_order_relaxed));
     visit(arg, "write_amplification_percent", bytes == 0 ? 100 : (bytes + copied) * 100 / bytes);
+    visit(arg, "compact_victim", atomic_load_explicit(&db->compact_victim, memory_order_relaxed));
+    visit(arg, "write_pace_ns_per_mib",
+          atomic_load_explicit(&db->pace_ns_per_mib, memory_order_relaxed));
     visit(arg, "read_only", store_check_writable(db, NULL) == KVS_OK ? 0 : 1);
 }
 
 const struct kvs_engine_ops engine_log_ops = {
     .size = (uint32_t)sizeof(engine_log_ops),
     .capabilities = KVS_ENGINE_HAS_SUBMIT | KVS_ENGINE_HAS_GET_MANY | KVS_ENGINE_HAS_SCAN |
-                    KVS_ENGINE_HAS_SYNC | KVS_ENGINE_HAS_STATS | KVS_ENGINE_DURABLE |
-                    KVS_ENGINE_CONCURRENT_WRITERS | KVS_ENGINE_GET_NEVER_BLOCKS |
-                    KVS_ENGINE_BATCH_ATOMIC,
+                    KVS_ENGINE_HAS_SYNC | KVS_ENGINE_HAS_STATS | KVS_ENGINE_HAS_COMPACT |
+                    KVS_ENGINE_DURABLE | KVS_ENGINE_CONCURRENT_WRITERS |
+                    KVS_ENGINE_GET_NEVER_BLOCKS | KVS_ENGINE_BATCH_ATOMIC,
     .key_max = RECORD_KEY_MAX,
     .value_max = RECORD_VALUE_MAX,
     .batch_bytes_max = STORE_BATCH_BYTES_MAX,
@@ -267,4 +299,5 @@ const struct kvs_engine_ops engine_log_ops = {
     .scan = reader_scan,
     .sync = engine_sync,
     .stats = engine_stats,
+    .compact = engine_compact,
 };

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "compactor.h"
 #include "footer.h"
 #include "publish.h"
 
@@ -66,6 +67,7 @@ kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_k
     struct segment_config config = {
         .kind = kind,
         .bytes = bytes,
+        .birth = atomic_load_explicit(&db->sequence_seen, memory_order_acquire),
         .zero = zero,
         .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
     };
@@ -138,8 +140,9 @@ kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
 
 /* ---- sealing ------------------------------------------------------------------------------ */
 
-static kvs_status enter_sealed(struct kvs_db *db, const struct segment *segment,
-                               struct kvs_error *err)
+/* Says in the manifest what the segment has now. */
+static kvs_status enter_content(struct kvs_db *db, const struct segment *segment, bool sealed,
+                                struct kvs_error *err)
 {
     uint64_t bytes = 0;
     kvs_status status = disk_file_size(segment->file, &bytes, err);
@@ -147,7 +150,7 @@ static kvs_status enter_sealed(struct kvs_db *db, const struct segment *segment,
         return status;
     struct manifest_segment entry = {
         .number = segment->number,
-        .sealed = true,
+        .sealed = sealed,
         .generation = segment->generation,
         .bytes = bytes,
         .end = atomic_load_explicit(&segment->end, memory_order_acquire),
@@ -164,6 +167,12 @@ static kvs_status enter_sealed(struct kvs_db *db, const struct segment *segment,
     return status;
 }
 
+kvs_status keeper_note_durable(struct kvs_db *db, const struct segment *segment,
+                               struct kvs_error *err)
+{
+    return enter_content(db, segment, false, err);
+}
+
 kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
 {
     struct footer_entries entries = {0};
@@ -175,9 +184,10 @@ kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_er
     /* Without a footer the segment is as good, only slower to open. */
     if (status != KVS_OK && status != KVS_NO_SPACE && status != KVS_NO_MEMORY)
         return status;
-    status = enter_sealed(db, segment, err);
+    status = enter_content(db, segment, true, err);
     if (status == KVS_OK)
         atomic_store_explicit(&segment->sealed, 1, memory_order_release);
+    compactor_look(db);
     return status;
 }
 

@@ -22,7 +22,8 @@ void keeper_stop(struct kvs_db *db);
 KVS_MUST_USE kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
                                             struct segment **ret_segment, struct kvs_error *err);
 
-/* Makes a segment, durably: its file and its place in the manifest, the table too. */
+/* Makes a segment, durably: its file and its place in the manifest, the table too. Its birth is the
+   number that is the next one at the call, or an earlier one. */
 KVS_MUST_USE kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes,
                                             enum segment_kind kind, bool zero,
                                             struct segment **ret_segment, struct kvs_error *err);
@@ -34,6 +35,10 @@ void keeper_take_complete(struct kvs_db *db, struct segment *list, bool synced);
 /* Writes the footer of a complete, synced segment and says in the manifest that it is sealed. */
 KVS_MUST_USE kvs_status keeper_seal(struct kvs_db *db, struct segment *segment,
                                     struct kvs_error *err);
+
+/* Says in the manifest, durably, that an unsealed segment's content is durable up to its end. */
+KVS_MUST_USE kvs_status keeper_note_durable(struct kvs_db *db, const struct segment *segment,
+                                            struct kvs_error *err);
 
 /* Drops a segment that the index does not lead to any more. The manifest says so durably before this
    returns; the file goes after a grace period. */

@@ -367,6 +367,7 @@ static kvs_status build_index(struct recovery *recovery, uint32_t threads, struc
     for (uint32_t i = 0; i < count && entries != NULL; i++)
         footer_entries_deinit(&entries[i]);
     db->sequence = sequence_max + 1;
+    atomic_store_explicit(&db->sequence_seen, db->sequence, memory_order_relaxed);
     free(segments);
     free(entries);
     return status;

@@ -90,6 +90,7 @@ static void header_make(uint8_t header[SEGMENT_HEADER_BYTES], const struct segme
     put64(header + 16, config->generation);
     put64(header + 24, config->bytes);
     put32(header + 32, (uint32_t)config->kind);
+    put64(header + 40, config->birth);
     put32(header + 4, crc32c(0, header + CHECKED_BEGIN, CHECKED_END - CHECKED_BEGIN));
 }
 
@@ -179,6 +180,7 @@ kvs_status segment_create(struct disk *disk, const struct segment_config *config
     if (segment == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     segment->kind = config->kind;
+    segment->birth = config->birth;
     segment_name(config->number, name);
     kvs_status status = disk_file_open(disk, name, DISK_CREATE, &segment->file, err);
     if (status == KVS_OK)
@@ -211,6 +213,7 @@ static kvs_status segment_map_existing(struct segment *segment, const char *name
     segment->writable = !read_only;
     status = header_check(segment->memory, name, segment->number, segment->generation, err);
     segment->kind = (enum segment_kind)get32(segment->memory + 32);
+    segment->birth = get64(segment->memory + 40);
     return status;
 }
 

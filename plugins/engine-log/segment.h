@@ -6,7 +6,8 @@
  *      0  u32  magic "KVS1"        16  u64  generation
  *      4  u32  CRC-32C of 8 to 64  24  u64  bytes of the file when it was made
  *      8  u32  format, 1           32  u32  kind: 1 appended, 2 compacted
- *     12  u32  number              36       zeros
+ *     12  u32  number              40  u64  birth: the next sequence number when it was made
+ *                                  36, 48  zeros
  * Frames follow without gaps, then zeros up to the file's end, or once sealed the footer (footer.h).
  *
  * A segment's life: made (zeros), active (one thread appends), complete (nobody appends), sealed
@@ -44,6 +45,7 @@ struct segment {
     uint8_t *memory; /* the whole file, mapped */
     uint64_t bytes;  /* of the mapping */
     uint64_t generation;
+    uint64_t birth; /* records of keys that were removed before this number are not in it */
     uint32_t number;
     uint32_t salt; /* of every CRC in it */
     enum segment_kind kind;
@@ -67,6 +69,8 @@ struct segment {
 
     /* The keeper's and the compactor's (under the keeper's lock). */
     struct segment *next; /* in one of its lists */
+    bool marked;          /* to be compacted on request */
+    bool damaged;         /* holds a damaged record: left alone */
 
     /* While it is being dropped. */
     struct epoch_retired retired;

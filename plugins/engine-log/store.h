@@ -6,7 +6,7 @@
  * (compactor.c), the epoch's thread.
  *
  * Locks, in the order in which they may be taken together:
- *     append_lock  >  commit_lock  >  keeper_lock  >  publish_lock  >  the index's own
+ *     compact_lock  >  append_lock  >  commit_lock  >  keeper_lock  >  publish_lock  >  the index's own
  * Readers take none.
  */
 #ifndef ENGINE_LOG_STORE_H
@@ -25,8 +25,6 @@
 #include "manifest.h"
 #include "pending.h"
 #include "segment.h"
-
-struct compactor;
 
 /* One batch on its way, in the memory that the batch has for its engine (engine_data). */
 struct write {
@@ -61,7 +59,8 @@ struct kvs_db {
     /* Guarded by append_lock: the appender's. */
     _Alignas(64) pthread_mutex_t append_lock;
     struct segment *active;
-    uint64_t sequence; /* the next one */
+    uint64_t sequence;              /* the next one */
+    _Atomic uint64_t sequence_seen; /* the same, for threads without the lock: release, acquire */
     struct pending_table pending;
     struct staged *staged; /* scratch of the batch at hand */
     uint64_t staged_cap;
@@ -71,6 +70,7 @@ struct kvs_db {
     struct write *unsynced_last;
     struct segment *rolled;    /* complete, not yet synced; newest first */
     uint64_t durable_sequence; /* all up to this number is known durable; for frames */
+    uint64_t pace_debt_ns;     /* what writers still have to wait, so that compaction keeps up */
     uint64_t appended_records;
     uint64_t appended_bytes;
 
@@ -115,7 +115,22 @@ struct kvs_db {
     bool keeper_busy;
     pthread_t keeper;
 
-    struct compactor *compactor; /* its own state; see compactor.h */
+    /* Guarded by compact_lock: the compactor's (compactor.c). The lock comes before all others. */
+    _Alignas(64) pthread_mutex_t compact_lock;
+    pthread_cond_t compact_wanted;
+    pthread_cond_t compact_done;
+    bool compact_look;          /* a segment was sealed: see whether one is worth it */
+    uint64_t compact_requested; /* counts requests to compact everything, ... */
+    uint64_t compact_finished;  /* ... and those that were done */
+    kvs_status compact_status;  /* of the last request that was done */
+    bool compactor_stop;
+    bool compactor_runs;
+    pthread_t compactor;
+    struct segment *compact_output; /* the compactor's thread's own */
+
+    /* Set by the compactor, read by writers; relaxed: only speed. */
+    _Atomic uint64_t pace_ns_per_mib; /* how long a writer waits for each MiB that it appends */
+    _Atomic uint32_t compact_victim; /* number of the segment that is being emptied, + 1; 0: none */
 
     /* Set once by whoever meets the fault (fault_lock), then read by all: acquire. */
     pthread_mutex_t fault_lock;

@@ -1,0 +1,24 @@
+/* How the store's space is used, and which segment is worth emptying. */
+#ifndef ENGINE_LOG_SPACE_H
+#define ENGINE_LOG_SPACE_H
+
+#include "store.h"
+
+struct space_choice {
+    struct segment *victim;
+    uint64_t oldest_birth; /* of all other segments */
+};
+
+/*
+ * The sealed segment that is most worth compacting, if any is worth it now. everything: any that was
+ * marked and has something dead in it. The compactor's thread only.
+ */
+bool space_choose(struct kvs_db *db, bool everything, struct space_choice *ret);
+
+/* Marks every segment that is sealed now, for space_choose(everything). */
+void space_mark_all(struct kvs_db *db);
+
+/* Sets how much writers are slowed down: not at all while compaction keeps up. */
+void space_set_pace(struct kvs_db *db);
+
+#endif
