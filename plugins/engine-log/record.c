@@ -124,8 +124,7 @@ static bool records_are_sound(const uint8_t *frame, uint32_t salt,
     return at == end;
 }
 
-bool frame_check(const uint8_t *from, uint64_t limit, uint32_t salt,
-                 struct frame_header *ret_header)
+bool frame_view(const uint8_t *from, uint64_t limit, struct frame_header *ret_header)
 {
     if (limit < FRAME_HEADER_BYTES || load32(from) != FRAME_MAGIC)
         return false;
@@ -138,7 +137,15 @@ bool frame_check(const uint8_t *from, uint64_t limit, uint32_t salt,
     if (header.bytes < FRAME_HEADER_BYTES + RECORD_HEADER_BYTES || header.bytes > limit ||
         header.bytes % RECORD_ALIGNMENT != 0 || header.records == 0)
         return false;
-    if (!records_are_sound(from, salt, &header) ||
+    *ret_header = header;
+    return true;
+}
+
+bool frame_check(const uint8_t *from, uint64_t limit, uint32_t salt,
+                 struct frame_header *ret_header)
+{
+    struct frame_header header;
+    if (!frame_view(from, limit, &header) || !records_are_sound(from, salt, &header) ||
         frame_crc(from, salt, header.records) != load32(from + FRAME_CRC_AT))
         return false;
     *ret_header = header;

@@ -79,6 +79,9 @@ bool record_view(const uint8_t *from, uint64_t limit, struct record *ret_record)
 /* Checks the CRC of a record that record_view accepted. */
 bool record_is_sound(const uint8_t *from, uint32_t salt, const struct record *record);
 
+/* Reads a frame's header without checking any CRC, as record_view. False: it cannot be one. */
+bool frame_view(const uint8_t *from, uint64_t limit, struct frame_header *ret_header);
+
 /* Reads a frame's header and checks everything, its records too. False: there is no sound frame
    at `from`. limit: bytes from there to the segment's end. */
 bool frame_check(const uint8_t *from, uint64_t limit, uint32_t salt,
