@@ -12,8 +12,8 @@
  *     the index: what is in the log can always be published.
  * I3  A decision that rests on a pending write (not durable yet) is not told to anybody before that
  *     write is durable: such a batch waits for the same commit round, even if it writes nothing.
- * I4  A batch that is queued is taken: who pushes it tries the lock afterwards, who lets go of the lock
- *     looks at the queue afterwards.
+ * I4  A batch that is queued is taken: who pushes it tries the lock afterwards, who lets go of the lock,
+ *     for whatever reason it was held, looks at the queue afterwards.
  */
 #include "appender.h"
 
@@ -270,20 +270,6 @@ static kvs_status make_room(struct kvs_db *db, uint64_t bytes, bool removes_only
     return status;
 }
 
-kvs_status appender_roll(struct kvs_db *db, struct kvs_error *err)
-{
-    kvs_status status = KVS_OK;
-    (void)pthread_mutex_lock(&db->append_lock);
-    if (db->active->records > 0) {
-        struct segment *segment;
-        status = keeper_take_segment(db, 0, true, &segment, err);
-        if (status == KVS_OK)
-            activate(db, segment);
-    }
-    (void)pthread_mutex_unlock(&db->append_lock);
-    return status;
-}
-
 /* Where the frame is put together: in place, or where the segment is not mapped for writing in a
    buffer. NULL: out of memory. */
 static uint8_t *frame_memory(struct kvs_db *db, uint64_t offset, uint64_t bytes)
@@ -365,13 +351,7 @@ static bool only_removes(const struct kvs_db *db, const struct batch_plan *plan)
 static kvs_status place_and_write(struct kvs_db *db, struct batch_plan *plan)
 {
     uint64_t bytes = FRAME_HEADER_BYTES + plan->bytes;
-    kvs_status status = KVS_TOO_LARGE;
-    if (plan->bytes > STORE_BATCH_BYTES_MAX + STORE_BATCH_OPS_MAX * (uint64_t)RECORD_HEADER_BYTES)
-        (void)kvs_error_set(plan->batch->err, status, 0,
-                            "a batch of %" PRIu64 " bytes is over the limit of %" PRIu64 " bytes",
-                            plan->bytes, STORE_BATCH_BYTES_MAX);
-    else
-        status = make_room(db, bytes, only_removes(db, plan), plan->batch->err);
+    kvs_status status = make_room(db, bytes, only_removes(db, plan), plan->batch->err);
     if (status == KVS_OK)
         status = write_frame(db, plan, bytes);
     if (status != KVS_OK)
@@ -428,6 +408,8 @@ static kvs_status append(struct kvs_db *db, struct kvs_batch *batch)
     plan.status = store_check_writable(db, batch->err);
     if (plan.status != KVS_OK)
         return plan.status;
+    if (db->active == NULL)
+        return kvs_error_set(batch->err, KVS_CLOSED, 0, "the store is closing");
     epoch_begin();
     plan.status = decide(db, &plan);
     if (plan.status == KVS_OK && plan.count > 0) {
@@ -519,12 +501,52 @@ static bool drain_and_unlock(struct kvs_db *db)
     return waits;
 }
 
+void appender_unlock(struct kvs_db *db)
+{
+    if (drain_and_unlock(db))
+        committer_want_round(db);
+}
+
+kvs_status appender_roll(struct kvs_db *db, struct kvs_error *err)
+{
+    kvs_status status = KVS_OK;
+    (void)pthread_mutex_lock(&db->append_lock);
+    if (db->active->records > 0) {
+        struct segment *segment;
+        status = keeper_take_segment(db, 0, true, &segment, err);
+        if (status == KVS_OK)
+            activate(db, segment);
+    }
+    appender_unlock(db);
+    return status;
+}
+
+struct segment *appender_finish(struct kvs_db *db)
+{
+    (void)pthread_mutex_lock(&db->append_lock);
+    struct segment *empty = db->active->records == 0 ? db->active : NULL;
+    if (empty == NULL)
+        activate(db, NULL);
+    db->active = NULL;
+    appender_unlock(db);
+    return empty;
+}
+
 static kvs_status check_batch(const struct kvs_batch *batch)
 {
-    if (batch->op_count == 0 || batch->op_count > STORE_BATCH_OPS_MAX)
-        return kvs_error_set(batch->err, KVS_INVALID, 0,
-                             "a batch has 1 to %u operations, not %" PRIu64, STORE_BATCH_OPS_MAX,
-                             batch->op_count);
+    uint64_t bytes = 0;
+    if (batch->op_count == 0)
+        return kvs_error_set(batch->err, KVS_INVALID, 0, "a batch has at least 1 operation");
+    if (batch->op_count > STORE_BATCH_OPS_MAX)
+        return kvs_error_set(batch->err, KVS_TOO_LARGE, 0,
+                             "a batch of %" PRIu64 " operations is over the limit of %u",
+                             batch->op_count, STORE_BATCH_OPS_MAX);
+    for (uint64_t i = 0; i < batch->op_count; i++)
+        bytes += batch->ops[i].key.len + batch->ops[i].value.len;
+    if (bytes > STORE_BATCH_BYTES_MAX)
+        return kvs_error_set(batch->err, KVS_TOO_LARGE, 0,
+                             "a batch of %" PRIu64 " bytes is over the limit of %" PRIu64 " bytes",
+                             bytes, STORE_BATCH_BYTES_MAX);
     return KVS_OK;
 }
 

@@ -13,6 +13,10 @@
 KVS_MUST_USE kvs_status appender_init(struct kvs_db *db, struct kvs_error *err);
 void appender_deinit(struct kvs_db *db);
 
+/* Lets go of the append lock and looks after what was queued meanwhile. Whoever took the lock must
+   let go of it with this. */
+void appender_unlock(struct kvs_db *db);
+
 /* As kvs_engine_ops.submit. */
 kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_batch *batch);
 
@@ -25,5 +29,9 @@ kvs_status appender_remove(struct kvs_db *db, struct kvs_tls *tls, struct kvs_by
 /* Completes the active segment and goes on in a new one, so that all there is can be sealed.
    Durable mode or not: its content is synced by the committer. */
 kvs_status appender_roll(struct kvs_db *db, struct kvs_error *err);
+
+/* Completes the active segment for good, when the store closes. Returns one to which nothing was
+   appended, or NULL. */
+struct segment *appender_finish(struct kvs_db *db);
 
 #endif

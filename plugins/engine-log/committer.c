@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "appender.h"
 #include "keeper.h"
 #include "publish.h"
 
@@ -35,9 +36,10 @@ static void round_take(struct kvs_db *db, bool with_active, struct round *ret)
     ret->rolled = db->rolled;
     db->rolled = NULL;
     ret->active = with_active || ret->writes != NULL ? db->active : NULL;
-    ret->active_end = atomic_load_explicit(&db->active->end, memory_order_relaxed);
+    if (ret->active != NULL)
+        ret->active_end = atomic_load_explicit(&ret->active->end, memory_order_relaxed);
     ret->sequence = db->sequence;
-    (void)pthread_mutex_unlock(&db->append_lock);
+    appender_unlock(db);
 }
 
 static kvs_status sync_segment(struct kvs_db *db, struct segment *segment, uint64_t end,
@@ -114,7 +116,7 @@ static kvs_status run_round(struct kvs_db *db, bool with_active)
 {
     char message[STORE_FAULT_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
-    struct round round;
+    struct round round = {.active_end = 0};
     round_take(db, with_active, &round);
     kvs_status status = round_sync(db, &round, &error);
     if (status == KVS_OK) {
@@ -129,7 +131,7 @@ static kvs_status run_round(struct kvs_db *db, bool with_active)
     forget_pending(db, round.writes, status == KVS_OK); /* I3 */
     if (status == KVS_OK && (round.active != NULL || round.rolled != NULL))
         db->durable_sequence = round.active != NULL ? round.sequence - 1 : db->durable_sequence;
-    (void)pthread_mutex_unlock(&db->append_lock);
+    appender_unlock(db);
     if (round.rolled != NULL)
         keeper_take_complete(db, round.rolled, status == KVS_OK);
     complete_all(round.writes, status, &error);

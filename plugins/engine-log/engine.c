@@ -112,7 +112,7 @@ static void free_segments(struct kvs_db *db)
         segment_free(segment_at(&db->table, number));
         segment_table_set(&db->table, number, NULL);
     }
-    for (struct segment *each = db->dropped; each != NULL;) {
+    for (struct segment *each = db->dropped.first; each != NULL;) {
         struct segment *next = each->next;
         segment_free(each);
         each = next;
@@ -181,6 +181,19 @@ static kvs_status engine_sync(struct kvs_db *db, struct kvs_error *err)
     return db->read_only ? KVS_OK : committer_sync(db, err);
 }
 
+/* Seals everything, so that the next start is fast, and removes what was made ahead. */
+static void close_segments(struct kvs_db *db)
+{
+    struct segment *empty = appender_finish(db);
+    (void)!committer_sync(db, NULL);
+    committer_stop(db);
+    epoch_barrier(db->epoch);
+    keeper_stop(db);
+    keeper_discard_empty(db, empty);
+    keeper_discard_empty(db, db->spare);
+    db->spare = NULL;
+}
+
 static kvs_status engine_close(struct kvs_db *db, struct kvs_error *err)
 {
     if (db == NULL)
@@ -188,12 +201,9 @@ static kvs_status engine_close(struct kvs_db *db, struct kvs_error *err)
     kvs_status status = KVS_OK;
     if (!db->read_only) {
         compactor_stop(db);
-        /* What was acknowledged is durable by this; sealing it is only for a faster start. */
         status = committer_sync(db, err);
         if (status == KVS_OK)
-            (void)appender_roll(db, NULL);
-        if (status == KVS_OK)
-            (void)committer_sync(db, NULL);
+            close_segments(db);
     }
     store_free(db);
     return status;
@@ -210,10 +220,10 @@ static kvs_status engine_compact(struct kvs_db *db, struct kvs_error *err)
         status = committer_sync(db, err);
     if (status != KVS_OK)
         return status;
-    keeper_wait_idle(db);
+    keeper_wait(db);
     status = compactor_run_all(db, err);
     epoch_barrier(db->epoch);
-    keeper_wait_idle(db);
+    keeper_wait(db);
     return status;
 }
 
@@ -255,7 +265,7 @@ static void engine_stats(struct kvs_db *db, kvs_stat_fn visit, void *arg)
     uint64_t records = db->appended_records;
     uint64_t bytes = db->appended_bytes;
     uint64_t pending = db->pending.count;
-    (void)pthread_mutex_unlock(&db->append_lock);
+    appender_unlock(db);
     uint64_t copied = atomic_load_explicit(&db->compacted_bytes, memory_order_relaxed);
     visit(arg, "keys", index_count(db->index));
     visit(arg, "segments", totals.segments);

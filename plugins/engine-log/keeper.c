@@ -24,6 +24,28 @@
 #define PAGE_BYTES UINT64_C(4096)
 #define RETRY_MS   1000 /* between tries to make a spare on a full disk */
 
+/* ---- queues (keeper_lock) ----------------------------------------------------------------- */
+
+static void queue_push(struct segment_queue *queue, struct segment *segment)
+{
+    segment->next = NULL;
+    if (queue->last != NULL)
+        queue->last->next = segment;
+    else
+        queue->first = segment;
+    queue->last = segment;
+    queue->pushed++;
+}
+
+static struct segment *queue_pop(struct segment_queue *queue)
+{
+    struct segment *segment = queue->first;
+    queue->first = segment->next;
+    if (queue->first == NULL)
+        queue->last = NULL;
+    return segment;
+}
+
 /* ---- making ------------------------------------------------------------------------------- */
 
 /* A number that no segment has. keeper_lock is held. */
@@ -70,6 +92,7 @@ kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_k
         .birth = atomic_load_explicit(&db->sequence_seen, memory_order_acquire),
         .zero = zero,
         .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
+        .cancel = zero ? &db->keeper_cancel : NULL,
     };
     (void)pthread_mutex_lock(&db->keeper_lock);
     kvs_status status = pick_number(db, &config.number, err);
@@ -191,16 +214,29 @@ kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_er
     return status;
 }
 
+/* Turns a list around. */
+static struct segment *reversed(struct segment *list)
+{
+    struct segment *result = NULL;
+    while (list != NULL) {
+        struct segment *next = list->next;
+        list->next = result;
+        result = list;
+        list = next;
+    }
+    return result;
+}
+
 void keeper_take_complete(struct kvs_db *db, struct segment *list, bool synced)
 {
     if (!synced)
         return; /* they stay in the table, which frees them at the end */
+    struct segment *oldest_first = reversed(list);
     (void)pthread_mutex_lock(&db->keeper_lock);
-    while (list != NULL) {
-        struct segment *next = list->next;
-        list->next = db->complete;
-        db->complete = list;
-        list = next;
+    while (oldest_first != NULL) {
+        struct segment *next = oldest_first->next;
+        queue_push(&db->complete, oldest_first);
+        oldest_first = next;
     }
     (void)pthread_cond_signal(&db->keeper_wanted);
     (void)pthread_mutex_unlock(&db->keeper_lock);
@@ -215,8 +251,7 @@ static void retired_run(struct epoch_retired *retired)
         (struct segment *)(void *)((char *)retired - offsetof(struct segment, retired));
     struct kvs_db *db = segment->db;
     (void)pthread_mutex_lock(&db->keeper_lock);
-    segment->next = db->dropped;
-    db->dropped = segment;
+    queue_push(&db->dropped, segment);
     (void)pthread_cond_signal(&db->keeper_wanted);
     (void)pthread_mutex_unlock(&db->keeper_lock);
 }
@@ -263,11 +298,21 @@ static kvs_status remove_segment(struct kvs_db *db, struct segment *segment, str
     return status;
 }
 
+void keeper_discard_empty(struct kvs_db *db, struct segment *segment)
+{
+    if (segment == NULL || store_check_writable(db, NULL) != KVS_OK)
+        return;
+    segment_table_set(&db->table, segment->number, NULL);
+    /* One that cannot be removed is found empty and removed at the next start. */
+    (void)!remove_segment(db, segment, NULL);
+}
+
 /* ---- the thread --------------------------------------------------------------------------- */
 
 static void work_failed(struct kvs_db *db, kvs_status status, const struct kvs_error *error)
 {
-    if (status == KVS_NO_SPACE || status == KVS_NO_MEMORY || status == KVS_READ_ONLY)
+    if (status == KVS_NO_SPACE || status == KVS_NO_MEMORY || status == KVS_READ_ONLY ||
+        status == KVS_CLOSED)
         return; /* met again by the writer that needs it, with a message for its caller */
     store_fail(db, error);
 }
@@ -279,20 +324,20 @@ static bool work_once(struct kvs_db *db, bool *ret_full)
     struct kvs_error error = KVS_ERROR_INIT(message);
     kvs_status status = KVS_OK;
     bool writable = store_check_writable(db, NULL) == KVS_OK;
-    struct segment *segment = db->dropped;
-    if (segment != NULL) {
-        db->dropped = segment->next;
+    struct segment *segment;
+    if (db->dropped.first != NULL) {
+        segment = queue_pop(&db->dropped);
         (void)pthread_mutex_unlock(&db->keeper_lock);
         status = remove_segment(db, segment, &error);
         (void)pthread_mutex_lock(&db->keeper_lock);
-        db->retiring--;
+        db->dropped.done++;
         *ret_full = false;
-    } else if (db->complete != NULL && writable) {
-        segment = db->complete;
-        db->complete = segment->next;
+    } else if (db->complete.first != NULL && writable) {
+        segment = queue_pop(&db->complete);
         (void)pthread_mutex_unlock(&db->keeper_lock);
         status = keeper_seal(db, segment, &error);
         (void)pthread_mutex_lock(&db->keeper_lock);
+        db->complete.done++;
     } else if (db->spare == NULL && writable && !db->keeper_stop && !*ret_full) {
         (void)pthread_mutex_unlock(&db->keeper_lock);
         status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, db->zero_ahead,
@@ -328,10 +373,8 @@ static void *keeper_main(void *arg)
     bool full_disk = false;
     (void)pthread_mutex_lock(&db->keeper_lock);
     for (;;) {
-        db->keeper_busy = true;
         while (work_once(db, &full_disk))
-            continue;
-        db->keeper_busy = false;
+            (void)pthread_cond_broadcast(&db->keeper_done);
         (void)pthread_cond_broadcast(&db->keeper_done);
         if (db->keeper_stop)
             break;
@@ -355,6 +398,7 @@ void keeper_stop(struct kvs_db *db)
 {
     if (!db->keeper_runs)
         return;
+    atomic_store_explicit(&db->keeper_cancel, 1, memory_order_relaxed);
     (void)pthread_mutex_lock(&db->keeper_lock);
     db->keeper_stop = true;
     (void)pthread_cond_signal(&db->keeper_wanted);
@@ -363,12 +407,21 @@ void keeper_stop(struct kvs_db *db)
     db->keeper_runs = false;
 }
 
-void keeper_wait_idle(struct kvs_db *db)
+void keeper_wait(struct kvs_db *db)
 {
     (void)pthread_mutex_lock(&db->keeper_lock);
+    uint64_t complete = db->complete.pushed;
+    uint64_t dropped = db->retiring;
     (void)pthread_cond_signal(&db->keeper_wanted);
     while (db->keeper_runs && store_check_writable(db, NULL) == KVS_OK &&
-           (db->keeper_busy || db->complete != NULL || db->retiring > 0))
+           (db->complete.done < complete || db->dropped.done < dropped))
         (void)pthread_cond_wait(&db->keeper_done, &db->keeper_lock);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+}
+
+void keeper_enqueue(struct kvs_db *db, struct segment *segment)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    queue_push(&db->complete, segment);
     (void)pthread_mutex_unlock(&db->keeper_lock);
 }

@@ -45,7 +45,14 @@ KVS_MUST_USE kvs_status keeper_note_durable(struct kvs_db *db, const struct segm
 KVS_MUST_USE kvs_status keeper_drop(struct kvs_db *db, struct segment *segment,
                                     struct kvs_error *err);
 
-/* Waits until everything complete is sealed, and everything that was dropped before is gone. */
-void keeper_wait_idle(struct kvs_db *db);
+/* Removes a segment that nothing was ever appended to, when the store closes: nobody reads any more,
+   the thread is stopped. NULL is fine. */
+void keeper_discard_empty(struct kvs_db *db, struct segment *segment);
+
+/* Waits until what is complete at the call is sealed, and what was dropped before it is gone. */
+void keeper_wait(struct kvs_db *db);
+
+/* Puts a complete segment in line for sealing before the thread runs (recovery). */
+void keeper_enqueue(struct kvs_db *db, struct segment *segment);
 
 #endif

@@ -37,7 +37,7 @@ kvs_status publish_init(struct kvs_db *db, struct kvs_error *err)
 void publish_deinit(struct kvs_db *db)
 {
     if (db->old_places != NULL)
-        (void)munmap((void *)db->old_places, OLD_PLACES_BYTES);
+        (void)munmap((void *)(uintptr_t)db->old_places, OLD_PLACES_BYTES);
     db->old_places = NULL;
 }
 

@@ -425,10 +425,8 @@ static void hand_over(struct recovery *recovery)
         segment_table_set(&db->table, segment->number, segment);
         if (segment->number >= db->next_number)
             db->next_number = (segment->number + 1) % SEGMENT_NUMBER_COUNT;
-        if (!found->known.sealed && !db->read_only) {
-            segment->next = db->complete;
-            db->complete = segment;
-        }
+        if (!found->known.sealed && !db->read_only)
+            keeper_enqueue(db, segment);
     }
     free(recovery->found);
 }

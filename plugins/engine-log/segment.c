@@ -117,16 +117,24 @@ static kvs_status header_check(const uint8_t *header, const char *name, uint32_t
 
 /* ---- making and opening ------------------------------------------------------------------- */
 
-static kvs_status fill_with_zeros(struct disk_file *file, uint64_t from, uint64_t to,
+static bool is_cancelled(const struct segment_config *config)
+{
+    return config->cancel != NULL &&
+           atomic_load_explicit(config->cancel, memory_order_relaxed) != 0;
+}
+
+static kvs_status fill_with_zeros(struct disk_file *file, const struct segment_config *config,
                                   struct kvs_error *err)
 {
+    uint64_t from = SEGMENT_HEADER_BYTES;
+    uint64_t to = config->bytes;
     uint8_t *zeros = calloc(1, ZERO_CHUNK);
     if (zeros == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     kvs_status status = KVS_OK;
     while (from < to && status == KVS_OK) {
         uint64_t bytes = to - from < ZERO_CHUNK ? to - from : ZERO_CHUNK;
-        status = disk_file_write(file, from, zeros, bytes, err);
+        status = is_cancelled(config) ? KVS_CLOSED : disk_file_write(file, from, zeros, bytes, err);
         from += bytes;
     }
     free(zeros);
@@ -146,7 +154,7 @@ static kvs_status segment_prepare(struct segment *segment, const struct segment_
     if (status == KVS_OK)
         status = disk_file_write(segment->file, 0, header, sizeof(header), err);
     if (status == KVS_OK && config->zero && segment->writable)
-        status = fill_with_zeros(segment->file, sizeof(header), config->bytes, err);
+        status = fill_with_zeros(segment->file, config, err);
     if (status == KVS_OK)
         status = disk_file_sync(segment->file, err);
     if (status == KVS_OK)

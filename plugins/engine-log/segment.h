@@ -107,9 +107,11 @@ struct segment_config {
     uint32_t number;
     enum segment_kind kind;
     uint64_t generation;
-    uint64_t bytes;          /* of the file; at least SEGMENT_HEADER_BYTES */
-    bool zero;               /* write zeros now, so that syncing appends is cheaper later */
-    struct kvs_bytes secret; /* the store's */
+    uint64_t bytes; /* of the file; at least SEGMENT_HEADER_BYTES */
+    uint64_t birth;
+    bool zero;                      /* write zeros now, so that syncing appends is cheaper later */
+    struct kvs_bytes secret;        /* the store's */
+    const _Atomic uint32_t *cancel; /* not 0 while zeros are written: gives up with KVS_CLOSED */
 };
 
 /* Makes a segment's file with its header, reserves its space, syncs it (not the folder). On failure

@@ -33,6 +33,14 @@ struct write {
     kvs_status status;              /* what its completion will say, if nothing fails */
 };
 
+/* Segments in the order in which they came, and how many ever came and were dealt with. */
+struct segment_queue {
+    struct segment *first;
+    struct segment *last;
+    uint64_t pushed;
+    uint64_t done;
+};
+
 /* An operation of the batch at hand. */
 struct staged {
     struct placed placed;
@@ -58,7 +66,7 @@ struct kvs_db {
 
     /* Guarded by append_lock: the appender's. */
     _Alignas(64) pthread_mutex_t append_lock;
-    struct segment *active;
+    struct segment *active;         /* NULL: nothing is appended any more */
     uint64_t sequence;              /* the next one */
     _Atomic uint64_t sequence_seen; /* the same, for threads without the lock: release, acquire */
     struct pending_table pending;
@@ -105,15 +113,16 @@ struct kvs_db {
     pthread_cond_t keeper_wanted;
     pthread_cond_t keeper_done;
     struct manifest *manifest;
-    struct segment *spare;    /* made, in the manifest, empty */
-    struct segment *complete; /* to be sealed */
-    struct segment *dropped;  /* no reader can reach them any more: to be removed */
-    uint32_t retiring;        /* dropped ones whose files are still there */
-    uint32_t next_number;     /* where the search for a free number begins */
+    struct segment *spare;         /* made, in the manifest, empty */
+    struct segment_queue complete; /* to be sealed */
+    struct segment_queue dropped;  /* no reader can reach them any more: to be removed */
+    uint64_t retiring;             /* segments ever dropped: those whose file is not gone yet are */
+                                   /* retiring - dropped.done */
+    uint32_t next_number;          /* where the search for a free number begins */
     bool keeper_stop;
     bool keeper_runs;
-    bool keeper_busy;
     pthread_t keeper;
+    _Atomic uint32_t keeper_cancel; /* set by keeper_stop: what takes long gives up; relaxed */
 
     /* Guarded by compact_lock: the compactor's (compactor.c). The lock comes before all others. */
     _Alignas(64) pthread_mutex_t compact_lock;
