@@ -43,17 +43,14 @@ kvs_status server_pool_stop(struct server_pool *pool, struct kvs_error *err)
 {
     if (pool->pool == NULL)
         return KVS_OK;
-    kvs_status status = server_pool_ops(pool)->shutdown(pool->pool, KVS_POOL_DRAIN, err);
-    server_pool_ops(pool)->destroy(pool->pool);
-    pool->pool = NULL;
-    return status;
+    return server_pool_ops(pool)->shutdown(pool->pool, KVS_POOL_DRAIN, err);
 }
 
 void server_pool_deinit(struct server_pool *pool)
 {
-    (void)server_pool_stop(pool, NULL);
+    if (pool->pool != NULL)
+        server_pool_ops(pool)->destroy(pool->pool);
     plugin_host_free(pool->host);
     plugin_free(pool->plugin);
-    pool->host = NULL;
-    pool->plugin = NULL;
+    *pool = (struct server_pool){.pool = NULL};
 }

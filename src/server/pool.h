@@ -28,10 +28,11 @@ KVS_MUST_USE kvs_status server_pool_load(struct server_pool *pool, const struct 
 KVS_MUST_USE kvs_status server_pool_start(struct server_pool *pool, struct kvs_pool_config *config,
                                           struct kvs_error *err);
 
-/* Runs what is queued and ends all threads. One that was not started is fine. */
+/* Runs what is queued and ends all threads; spawning gives KVS_CLOSED from here on. One that was not
+   started is fine. */
 kvs_status server_pool_stop(struct server_pool *pool, struct kvs_error *err);
 
-/* Frees everything. A zeroed one is fine. */
+/* Frees everything, when nobody can be inside a spawn any more. A zeroed one is fine. */
 void server_pool_deinit(struct server_pool *pool);
 
 static inline const struct kvs_pool_ops *server_pool_ops(const struct server_pool *pool)

@@ -12,7 +12,8 @@
  * that the ordinary path answers what was received, sends it and closes. Who does not take his
  * replies within drain_timeout_ms is cut off. Then the pool is drained and the store closed.
  *
- * I1  The pool ends before the workers' states are freed, these before the store closes.
+ * I1  The pool's threads end before the workers' states are freed, these before the store closes. The
+ *     pool's memory goes after that: a thread of the engine may still be on its way out of a spawn.
  */
 #include <kvs/server.h>
 
