@@ -27,7 +27,7 @@
 
 /* A grace period interrupts every running thread of the process, so there are at most this many
    apart: what is retired meanwhile shares one. */
-#define EPOCH_GATHER_NS 2000000
+#define EPOCH_GATHER_NS 500000
 
 struct epoch {
     pthread_t reclaimer;

@@ -8,11 +8,12 @@
 #include "index.h"
 #include "support/support.h"
 
-#define SECRET_TEXT     "sixteen or more bytes of secret"
-#define HASH_OF_NOTHING UINT64_C(0xE441586FD54D322A)
-#define HASH_OF_16      UINT64_C(0x163D8DA31D02CD0B)
-#define HASH_OF_300     UINT64_C(0xB06F50D97CD65485)
-#define SHOWN           0x80000000u /* in owner: a scan has shown the place */
+#define SECRET_TEXT      "sixteen or more bytes of secret"
+#define HASH_OF_NOTHING  UINT64_C(0xE441586FD54D322A)
+#define HASH_OF_16       UINT64_C(0x163D8DA31D02CD0B)
+#define HASH_OF_300      UINT64_C(0xB06F50D97CD65485)
+#define SHARD_JUST_GROWN 564u /* keys at which a shard that grows alone gets a larger table */
+#define SHOWN            0x80000000u /* in owner: a scan has shown the place */
 
 /* A store of numbered keys: key i is at place[i] or absent; owner says whose place it is. */
 struct world {
@@ -434,12 +435,101 @@ static void test_memory_shrinks(void **state)
     for (uint32_t key = 0; key < KEYS; key++)
         world_insert(&world, key);
     uint64_t full = index_memory_bytes(world.index);
-    for (uint32_t key = 0; key < KEYS; key++)
+    for (uint32_t key = 0; key < KEYS / 2; key++)
+        world_remove(&world, key);
+    epoch_barrier(world.epoch);
+    assert_true(index_memory_bytes(world.index) < full / 4 * 3);
+    for (uint32_t key = KEYS / 2; key < KEYS; key++)
         if (key % 10 != 0)
             world_remove(&world, key);
     epoch_barrier(world.epoch);
     assert_true(index_memory_bytes(world.index) < full / 2);
     world_check_all(&world);
+    world_deinit(&world);
+}
+
+/* Nothing is freed while a reader stays inside: then only tables that are full are replaced. */
+static void test_memory_beside_a_long_section(void **state)
+{
+    (void)state;
+    enum {
+        KEYS = 400000
+    };
+    struct world world;
+    world_init(&world, 10, KEYS, KEYS + 2, hash_good);
+    epoch_begin();
+    for (uint32_t key = 0; key < KEYS; key++)
+        world_insert(&world, key);
+    assert_true(bytes_per_key(&world) < 55);
+    epoch_end();
+    epoch_barrier(world.epoch);
+    assert_true(bytes_per_key(&world) < 18);
+    world_check_all(&world);
+    world_deinit(&world);
+}
+
+/* Lets the reclaimer keep up, however busy the machine is. */
+static void world_insert_calmly(struct world *world, uint32_t key)
+{
+    world_insert(world, key);
+    if (key % 1024 == 0)
+        epoch_barrier(world->epoch);
+}
+
+/* One shard after the other, each just after it has grown. */
+static uint64_t hash_shard_by_shard(const struct world *world, uint32_t key)
+{
+    (void)world;
+    return (uint64_t)(key / SHARD_JUST_GROWN) << 50 | key % SHARD_JUST_GROWN * 116;
+}
+
+/* Shards that grow out of turn leave holes between tables that stay: those are moved together. */
+static void test_memory_of_uneven_growth(void **state)
+{
+    (void)state;
+    enum {
+        SHARDS = 400,
+        KEYS = SHARDS * SHARD_JUST_GROWN
+    };
+    struct world world;
+    world_init(&world, 14, KEYS, KEYS + 2, hash_shard_by_shard);
+    uint64_t empty = index_memory_bytes(world.index);
+    for (uint32_t key = 0; key < KEYS; key++)
+        world_insert_calmly(&world, key);
+    epoch_barrier(world.epoch);
+    assert_true(index_memory_bytes(world.index) - empty <= UINT64_C(18) * KEYS);
+    world_check_all(&world);
+    world_deinit(&world);
+}
+
+/* While the index grows its tables never get so dense that lookups become long. */
+static void test_lookups_stay_short(void **state)
+{
+    (void)state;
+    enum {
+        KEYS = 500000,
+        LOOKUPS = 1000,
+        EVERY = 10000
+    };
+    struct world world;
+    world_init(&world, 10, KEYS, KEYS + 2, hash_good);
+    for (uint32_t key = 0; key < KEYS; key++) {
+        world_insert_calmly(&world, key);
+        if (key < KEYS / 10 || key % EVERY != 0)
+            continue;
+        uint64_t buckets = 0;
+        epoch_begin();
+        for (uint32_t i = 0; i < LOOKUPS; i++) {
+            struct index_cursor cursor;
+            index_cursor_begin(&cursor, world.index, hash_good(&world, KEYS + key + i));
+            uint32_t all = cursor.left;
+            while (index_cursor_next(&cursor) != PLACE_NONE)
+                ;
+            buckets += all - cursor.left + 1;
+        }
+        epoch_end();
+        assert_true(buckets <= LOOKUPS * 2);
+    }
     world_deinit(&world);
 }
 
@@ -735,6 +825,9 @@ int main(void)
         cmocka_unit_test(test_largest_place),
         cmocka_unit_test(test_memory_per_key),
         cmocka_unit_test(test_memory_shrinks),
+        cmocka_unit_test(test_memory_beside_a_long_section),
+        cmocka_unit_test(test_memory_of_uneven_growth),
+        cmocka_unit_test(test_lookups_stay_short),
         cmocka_unit_test(test_memory_is_steady),
         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_reservations),
