@@ -330,7 +330,8 @@ static void an_unwritable_place_is_refused(const struct pair *pair)
     assert_int_equal(chmod(dir, 0555), 0);
     char *before = tree_describe(dir);
     struct program_result result = program_run(geteuid() == 0 ? as_nobody : as_nobody + 6, NULL, 0);
-    if (result.exit_status >= CANNOT_RUN) {
+    if (result.exit_status >= CANNOT_RUN || strstr(result.err, "no pool plugin") != NULL) {
+        /* A checkout in root's own folder, say. */
         print_message("skipped: another user cannot run %s: %s\n", program_server(), result.err);
     } else {
         assert_int_equal(result.exit_status, 1);
