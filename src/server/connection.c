@@ -2,22 +2,23 @@
  * See connection.h. One job at a time runs a connection, and no readiness is lost:
  *
  * I1  Only the owner touches the owner's fields. Ownership moves with `state` (queueing, running,
- *     becoming idle), with `handover` (parking, resuming), or through the pool's queue; each of
- * these is an acquire/release pair. I2  The poller moves IDLE to QUEUED and RUNNING to
- * RUNNING_AGAIN and nothing else. The job moves QUEUED to RUNNING before its first read and RUNNING
- * to IDLE after its last; if it finds RUNNING_AGAIN there it looks at the socket once more. An
- * event that the poller ignores because of QUEUED is therefore seen by a read that has not happened
- * yet. That needs the store of RUNNING to be visible before the read looks at the socket: it is a
- * sequentially consistent exchange, a full barrier. I3  With edge-triggered events a read that
- * returns less than was asked for has emptied the socket, and whatever comes later makes a new
- * event. The one exception is the peer's end of sending, which may have come with the event before:
- * then `hangup` is set and we read on to the end. I4  Requests are answered in order: while writes
- * are in the engine nothing else of the connection is decoded. Their keys and values are views of
- * `input`, which nobody touches meanwhile. I5  After parking (handover from NONE to PARKED) the job
- * no longer owns the connection. The completion that finds PARKED does; one that comes first leaves
- * DONE, and the job goes on. I6  A connection with more than OUTPUT_HIGH bytes unsent is neither
- * read nor decoded until the peer takes them, so a slow reader costs one reply more than that at
- * most.
+ *     becoming idle), with `handover` (parking, resuming), or through the pool's queue; each of these
+ *     is an acquire/release pair.
+ * I2  The poller moves IDLE to QUEUED and RUNNING to RUNNING_AGAIN and nothing else. The job moves
+ *     QUEUED to RUNNING before its first read and RUNNING to IDLE after its last; if it finds
+ *     RUNNING_AGAIN there it looks at the socket once more. An event that the poller ignores
+ *     because of QUEUED is therefore seen by a read that has not happened yet. That needs the store
+ *     of RUNNING to be visible before the read looks at the socket: it is a sequentially consistent
+ *     exchange, a full barrier.
+ * I3  With edge-triggered events a read that returns less than was asked for has emptied the socket,
+ *     and whatever comes later makes a new event. The one exception is the peer's end of sending,
+ *     which may have come with the event before: then `hangup` is set and we read on to the end.
+ * I4  Requests are answered in order: while writes are in the engine nothing else of the connection
+ *     is decoded. Their keys and values are views of `input`, which nobody touches meanwhile.
+ * I5  After parking (handover from NONE to PARKED) the job no longer owns the connection. The
+ *     completion that finds PARKED does; one that comes first leaves DONE, and the job goes on.
+ * I6  A connection with more than OUTPUT_HIGH bytes unsent is neither read nor decoded until the peer
+ *     takes them, so a slow reader costs one reply more than that at most.
  */
 #include "server/connection.h"
 
@@ -34,6 +35,9 @@
 
 #define OUTPUT_HIGH ((size_t)262144)   /* bytes */
 #define TURN_BYTES  ((uint64_t)262144) /* bytes read in one turn before others get theirs */
+
+#define DISCARD_BYTES     16384u /* read at once, and how often, from a connection that is closed */
+#define DISCARD_READS_MAX 64u
 
 enum handover {
     HANDOVER_NONE,
@@ -355,6 +359,18 @@ static enum step serve_input(struct connection *connection, struct worker *worke
 
 /* ---- turns -------------------------------------------------------------------------------- */
 
+/* Reads what will not be served any more: closing a socket with unread input makes the kernel send a
+   reset, which may overtake the reply that says why. */
+static void discard_unread(const struct connection *connection)
+{
+    char sink[DISCARD_BYTES];
+    (void)shutdown(connection->fd, SHUT_WR);
+    for (unsigned i = 0; i < DISCARD_READS_MAX; i++) {
+        if (recv(connection->fd, sink, sizeof(sink), 0) <= 0)
+            return;
+    }
+}
+
 /* Serves and sends, reads and serves, until something else must happen first. */
 static enum step serve(struct connection *connection, struct worker *worker)
 {
@@ -366,8 +382,10 @@ static enum step serve(struct connection *connection, struct worker *worker)
         enum step flushed = flush(connection, worker);
         if (flushed != STEP_READ)
             return flushed;
-        if (step == STEP_CLOSE)
+        if (step == STEP_CLOSE) {
+            discard_unread(connection);
             return STEP_ABORT;
+        }
         if (step == STEP_FLUSH)
             continue;
         if (connection->drained)

@@ -6,10 +6,10 @@
  * I2  A closed connection is freed at the start of a later poll, not before: its descriptor left
  *     epoll when it was closed, so only events that the poll before returned can name it, and those
  *     have been dealt with when that poll returned.
- * I3  A push on the empty `resumed` list wakes the poller; a push on a filled one need not, since
- * the wake-up of the first is still to be seen, or the poller is about to take both. I4  A
- * connection that the pool is too busy for stays QUEUED in the retry list and is offered again at
- * each poll, at the latest after RETRY_NS. Nothing is dropped.
+ * I3  A push on the empty `resumed` list wakes the poller; a push on a filled one need not: the
+ *     wake-up of the first is still to be seen, or the poller is about to take both.
+ * I4  A connection that the pool is too busy for stays QUEUED in the retry list and is offered again
+ *     at each poll, at the latest after RETRY_NS. Nothing is dropped.
  */
 #include "server/reactor.h"
 

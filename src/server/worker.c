@@ -3,9 +3,9 @@
  * when the thread ends, however it ends.
  *
  * I1  A worker is in the list from its making to its freeing, so no counter is lost or counted
- * twice: it moves into `finished` in the same critical section that takes it off the list. I2  The
- * engine's state is detached before the store closes: all pool threads have ended by then, and
- * workers_deinit frees that of the thread that closes.
+ *     twice: it moves into `finished` in the same critical section that takes it off the list.
+ * I2  The engine's state is detached before the store closes: all pool threads have ended by then,
+ *     and workers_deinit frees that of the thread that closes.
  */
 #include "server/worker.h"
 
