@@ -19,7 +19,7 @@
 
 #include <errno.h>
 
-#define QUIET_CHECKS    8u
+#define QUIET_CHECKS    2u
 #define RETRY_CHECKS_NS INT64_C(10000000) /* a wait while threads are missing (I7) */
 
 static void wait_begin_watch(struct worker *worker)
