@@ -10,6 +10,8 @@
  *     spawn.c    jobs come in
  *     ring.c     the queue itself
  *
+ * There is one queue, first in, first out: a job's prio is not looked at.
+ *
  * One mutex guards everything that changes. It is held for some tens of nanoseconds at a time: no
  * job, no hook, no thread creation, no join and (but for shutdown) no wake-up happens under it.
  *
@@ -108,6 +110,7 @@ struct kvs_pool {
     enum pool_state state;
     struct ring queue;
     uint64_t service_ns; /* recent time per job, smoothed */
+    unsigned bursts;     /* of short jobs; wraps */
 
     unsigned target;           /* workers wanted */
     unsigned live;             /* I1 */

@@ -52,7 +52,8 @@ static int64_t wait_poll_timeout_ns(struct worker *worker)
     if (pool->standby == NULL && others_serve &&
         (worker->quiet_checks < QUIET_CHECKS || worker->seen_taken != pool->jobs_taken))
         wait_begin_watch(worker);
-    if (pool->standby == worker)
+    /* A hook that cannot be woken is not left alone for long either. */
+    if (pool->standby == worker || pool->config.wake_idle == NULL)
         return (int64_t)pool->standby_ns;
     return pool->live < pool->target ? RETRY_CHECKS_NS : -1;
 }

@@ -71,7 +71,7 @@ static void hook_wake_idle(void *arg)
     (void)!write(reactor->fd, &one, sizeof(one));
 }
 
-static void reactor_begin(struct reactor *reactor, struct pool_kit *kit, uint32_t threads)
+static void reactor_init(struct reactor *reactor, struct pool_kit *kit)
 {
     memset(reactor, 0, sizeof(*reactor));
     reactor->kit = kit;
@@ -79,6 +79,11 @@ static void reactor_begin(struct reactor *reactor, struct pool_kit *kit, uint32_
     assert_true(reactor->fd >= 0);
     (void)pthread_mutex_init(&reactor->lock, NULL);
     kit->extra = reactor;
+}
+
+static void reactor_begin(struct reactor *reactor, struct pool_kit *kit, uint32_t threads)
+{
+    reactor_init(reactor, kit);
     struct kvs_pool_config config = kit_config(kit, threads);
     config.idle = hook_idle;
     config.wake_idle = hook_wake_idle;
@@ -437,7 +442,6 @@ static void body_losses(struct pool_kit *kit, uint32_t threads)
 {
     struct reactor reactor;
     atomic_uint ran = 0;
-    atomic_store(&kit->lost, 0);
     reactor_begin(&reactor, kit, threads);
     for (unsigned round = 1; round <= 50; round++) {
         reactor_post(&reactor, job_exits, NULL);
@@ -476,6 +480,25 @@ static void body_end(struct pool_kit *kit, uint32_t threads)
 static void test_shutdown_ends_the_wait(void **state)
 {
     with_each_setting(state, body_end);
+}
+
+/* A host that gives no wake_idle: jobs from elsewhere are run all the same. */
+static void test_without_wake_idle(void **state)
+{
+    struct pool_kit *kit = *state;
+    if (!kit_can(kit, KVS_POOL_RUNS_IDLE_HOOK))
+        skip();
+    struct reactor reactor;
+    atomic_uint ran = 0;
+    reactor_init(&reactor, kit);
+    struct kvs_pool_config config = kit_config(kit, 1);
+    config.idle = hook_idle;
+    kit_create_with(kit, &config);
+    for (unsigned i = 1; i <= 20; i++) {
+        kit_spawn(kit, job_count, &ran);
+        wait_for_count(&ran, i);
+    }
+    reactor_end(&reactor);
 }
 
 static bool has_one_thread(void *arg)
@@ -521,6 +544,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_no_wake_up_is_lost),
         cmocka_unit_test(test_losses_do_not_stop_it),
         cmocka_unit_test(test_shutdown_ends_the_wait),
+        cmocka_unit_test(test_without_wake_idle),
         cmocka_unit_test(test_resize_keeps_it_running),
     };
     return kit_run("idle hook", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);

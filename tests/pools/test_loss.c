@@ -2,6 +2,7 @@
    many threads as before. */
 #include "pools/pool_kit.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "pools/thread_faults.h"
@@ -113,7 +114,6 @@ static void test_losses_while_draining(void **state)
     if (!kit_can(kit, KVS_POOL_SURVIVES_THREAD_EXIT))
         skip();
     for (uint32_t threads = 1; threads <= 3; threads++) {
-        atomic_store(&kit->lost, 0);
         kit_create_reporting(kit, threads);
         struct killer *killers = killers_new(100);
         atomic_uint ran = 0;
@@ -184,6 +184,35 @@ static void test_shielded_cancellation(void **state)
     kit_finish(kit, KVS_POOL_DRAIN);
     assert_int_equal(atomic_load(&ran), 40);
     assert_int_equal(atomic_load(&kit->lost), 0);
+}
+
+static void job_blocks_signal_and_exits(void *arg)
+{
+    sigset_t mask;
+    (void)arg;
+    (void)sigfillset(&mask);
+    (void)pthread_sigmask(SIG_BLOCK, &mask, NULL);
+    pthread_exit(NULL);
+}
+
+static void job_reads_mask(void *mask)
+{
+    (void)pthread_sigmask(SIG_SETMASK, NULL, mask);
+}
+
+/* A successor runs with the pool's signal mask, not with what the lost thread left behind. */
+static void test_successor_has_the_mask(void **state)
+{
+    struct pool_kit *kit = *state;
+    sigset_t mask;
+    if (!kit_can(kit, KVS_POOL_SURVIVES_THREAD_EXIT))
+        skip();
+    kit_create(kit, 1);
+    kit_spawn(kit, job_blocks_signal_and_exits, NULL);
+    kit_wait_quiet(kit);
+    kit_spawn(kit, job_reads_mask, &mask);
+    kit_finish(kit, KVS_POOL_DRAIN);
+    assert_false(sigismember(&mask, SIGUSR1));
 }
 
 struct hook_call {
@@ -385,6 +414,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_losses_while_draining),
         cmocka_unit_test(test_pending_cancellation),
         cmocka_unit_test(test_shielded_cancellation),
+        cmocka_unit_test(test_successor_has_the_mask),
         cmocka_unit_test(test_job_lost_may_spawn),
         cmocka_unit_test(test_no_successor),
         cmocka_unit_test(test_no_successor_while_draining),

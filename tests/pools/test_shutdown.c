@@ -1,6 +1,7 @@
 /* How every pool ends: drains or drops, waits, refuses; and leaves no thread. */
 #include "pools/pool_kit.h"
 
+#include <sched.h>
 #include <string.h>
 
 #define QUEUED 100u
@@ -204,6 +205,55 @@ static void test_destroy_drops(void **state)
     kit_wait_threads(kit, 0);
 }
 
+struct last_words {
+    pthread_key_t key;
+    atomic_uint begun, over;
+};
+
+static void destructor_dawdles(void *arg)
+{
+    struct last_words *words = arg;
+    for (unsigned i = 0; i < 2000; i++)
+        (void)sched_yield();
+    atomic_fetch_add(&words->over, 1);
+}
+
+static void job_leaves_last_words(void *arg)
+{
+    struct last_words *words = arg;
+    if (pthread_getspecific(words->key) == NULL)
+        atomic_fetch_add(&words->begun, 1);
+    (void)pthread_setspecific(words->key, words);
+}
+
+static void job_leaves_last_words_and_exits(void *arg)
+{
+    job_leaves_last_words(arg);
+    pthread_exit(NULL);
+}
+
+/* When shutdown returns the threads are gone to the very end: destructors of others that run after
+   the pool's own have run, too. */
+static void test_threads_are_gone(void **state)
+{
+    struct pool_kit *kit = *state;
+    if (kit_can(kit, KVS_POOL_INLINE) || strcmp(kit->name, "glib") == 0) /* GLib joins nobody */
+        skip();
+    for (unsigned round = 0; round < 10; round++) {
+        struct last_words words = {.begun = 0};
+        kit_create(kit, 3);
+        assert_int_equal(pthread_key_create(&words.key, destructor_dawdles), 0);
+        for (unsigned i = 0; i < 10; i++) {
+            kit_spawn(kit, job_leaves_last_words, &words);
+            kit_spawn(kit, job_leaves_last_words_and_exits, &words);
+        }
+        kit_finish(kit, KVS_POOL_DRAIN);
+        assert_true(atomic_load(&words.begun) >= 10);
+        assert_int_equal(atomic_load(&words.over), atomic_load(&words.begun));
+        (void)pthread_key_delete(words.key);
+    }
+}
+
 /* Pools made and ended again and again, most of them before their threads got going. */
 static void test_short_lives(void **state)
 {
@@ -229,6 +279,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_refused_from_a_job),
         cmocka_unit_test(test_from_a_job_of_another),
         cmocka_unit_test(test_destroy_drops),
+        cmocka_unit_test(test_threads_are_gone),
         cmocka_unit_test(test_short_lives),
     };
     return kit_run("shutdown", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);

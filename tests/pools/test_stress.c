@@ -152,7 +152,6 @@ static void stress_round(struct pool_kit *kit, uint32_t threads, uint32_t mode, 
         if (i % LOSS_EVERY == 0 && kit_can(kit, KVS_POOL_SURVIVES_THREAD_EXIT))
             stress.slots[i].kind = KIND_EXITS;
     }
-    atomic_store(&kit->lost, 0);
     struct kvs_pool_config config = kit_config(kit, threads);
     config.queue_limit = 64;
     config.job_lost = report_lost;
