@@ -53,17 +53,6 @@ static void threads_end(struct worker *worker)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
-/* What is left behind by a worker that no longer counts as live: others may have to take over. Let
-   go and taken again: the lock. */
-static void threads_hand_over(struct kvs_pool *pool)
-{
-    struct wake wake;
-    wake_choose(pool, NULL, &wake);
-    (void)pthread_mutex_unlock(&pool->lock);
-    wake_do(pool, &wake);
-    (void)pthread_mutex_lock(&pool->lock);
-}
-
 static void *threads_main(void *arg)
 {
     struct worker *worker = arg;
@@ -79,8 +68,7 @@ static void *threads_main(void *arg)
     (void)pthread_mutex_lock(&pool->lock);
     worker->thread = pthread_self();
     worker_loop(worker);
-    pool->live--;
-    threads_hand_over(pool);
+    pool->live--; /* the others look for themselves: who made this one go has woken all that wait */
     (void)pthread_mutex_unlock(&pool->lock);
 
     if (pool->config.thread_stop != NULL)
@@ -89,6 +77,17 @@ static void *threads_main(void *arg)
     (void)pthread_mutex_lock(&pool->lock);
     threads_end(worker);
     return NULL;
+}
+
+/* What a lost worker without a successor leaves behind: another one may have to be woken for it. With
+   the lock held; lets it go meanwhile. */
+static void threads_hand_over(struct kvs_pool *pool)
+{
+    struct wake wake;
+    wake_choose(pool, NULL, &wake);
+    (void)pthread_mutex_unlock(&pool->lock);
+    wake_do(pool, &wake);
+    (void)pthread_mutex_lock(&pool->lock);
 }
 
 /* Gives a lost worker its successor. With the lock held. */

@@ -34,6 +34,7 @@ struct reactor {
     atomic_uint crowded; /* times that a second one was inside */
     atomic_uint refused;
     atomic_uint calls;
+    atomic_uint kicks;   /* calls of wake_idle */
     atomic_bool endless; /* the last call may wait for ever */
 };
 
@@ -68,6 +69,7 @@ static void hook_wake_idle(void *arg)
 {
     struct reactor *reactor = ((struct pool_kit *)arg)->extra;
     uint64_t one = 1;
+    atomic_fetch_add(&reactor->kicks, 1);
     (void)!write(reactor->fd, &one, sizeof(one));
 }
 
@@ -275,6 +277,41 @@ static void body_endless(struct pool_kit *kit, uint32_t threads)
 static void test_endless_queue_does_not_starve_it(void **state)
 {
     with_each_setting(state, body_endless);
+}
+
+#define OWN_JOBS 20000u
+
+struct countdown {
+    struct pool_kit *kit;
+    atomic_uint left;
+};
+
+static void job_counts_down(void *arg)
+{
+    struct countdown *countdown = arg;
+    struct kvs_job job = {.run = job_counts_down, .arg = arg};
+    if (atomic_fetch_sub(&countdown->left, 1) > 1)
+        (void)countdown->kit->ops->spawn(countdown->kit->pool, &job);
+}
+
+/* A worker that spawns its own next job wakes nobody for it, neither one that polls nor one that is
+   parked: it is there to do it. (A few wake-ups are in order: for the first, and so that it is
+   watched.) */
+static void test_own_jobs_wake_nobody(void **state)
+{
+    struct pool_kit *kit = *state;
+    if (!kit_can(kit, KVS_POOL_RUNS_IDLE_HOOK))
+        skip();
+    for (uint32_t threads = 2; threads <= 3; threads++) {
+        struct reactor reactor;
+        struct countdown countdown = {.kit = kit, .left = OWN_JOBS};
+        reactor_begin(&reactor, kit, threads);
+        kit_spawn(kit, job_counts_down, &countdown);
+        wait_for_count(&countdown.left, 0);
+        assert_in_range(kit_stats(kit).wakeups, 0, OWN_JOBS / 10);
+        assert_in_range(atomic_load(&reactor.kicks), 0, OWN_JOBS / 10);
+        reactor_end(&reactor);
+    }
 }
 
 /* ---- quiet --------------------------------------------------------------------------------- */
@@ -538,6 +575,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_all_workers_are_woken),
         cmocka_unit_test(test_blocked_jobs_do_not_stop_it),
         cmocka_unit_test(test_endless_queue_does_not_starve_it),
+        cmocka_unit_test(test_own_jobs_wake_nobody),
         cmocka_unit_test(test_quiet_pool_sleeps),
         cmocka_unit_test(test_quiet_pool_sleeps_without_hook),
         cmocka_unit_test(test_quiet_with_a_stuck_worker),

@@ -49,6 +49,27 @@ static void test_keeps_order_while_it_wraps_and_grows(void **state)
     assert_int_equal(ring_count(&ring), 0);
 }
 
+/* Puts of every size that matters, at every place. */
+static void test_wraps_at_every_place(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {1, 2, 3, 255, 256};
+    struct ring ring = {.cap = 0};
+    struct kvs_job job;
+    uint64_t number = 0;
+    for (uint64_t place = 0; place < 256; place++) {
+        for (unsigned i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+            put_numbers(&ring, number, counts[i]);
+            for (uint64_t taken = 0; taken < counts[i]; taken++) {
+                ring_take(&ring, &job);
+                assert_int_equal(number_of(&job), number++);
+            }
+        }
+    }
+    assert_int_equal(ring.cap, 256);
+    ring_deinit(&ring);
+}
+
 static void test_grows_in_the_middle_of_a_wrap(void **state)
 {
     (void)state;
@@ -102,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeps_order_while_it_wraps_and_grows),
+        cmocka_unit_test(test_wraps_at_every_place),
         cmocka_unit_test(test_grows_in_the_middle_of_a_wrap),
         cmocka_unit_test(test_keeps_its_memory),
         cmocka_unit_test(test_refuses_the_impossible),

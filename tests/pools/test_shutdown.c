@@ -125,6 +125,42 @@ static void test_drop_without_function(void **state)
     assert_int_equal(atomic_load(&ran), 0);
 }
 
+static void job_waits_and_counts(void *arg)
+{
+    struct scene *scene = arg;
+    job_wait_at_gate(&scene->gate);
+    atomic_fetch_add(&scene->ran, 1);
+}
+
+static void *thread_spawns(void *arg)
+{
+    struct scene *scene = arg;
+    struct kvs_job job = {.run = job_waits_and_counts, .arg = scene};
+    (void)scene->ending.kit->ops->spawn(scene->ending.kit->pool, &job);
+    return NULL;
+}
+
+/* In both modes what runs is waited for; also what another thread runs inside its spawn. */
+static void test_waits_for_what_runs(void **state)
+{
+    struct pool_kit *kit = *state;
+    for (uint32_t mode = KVS_POOL_DRAIN; mode <= KVS_POOL_DROP; mode++) {
+        struct scene scene;
+        pthread_t spawner;
+        gate_init(&scene.gate);
+        atomic_store(&scene.ran, 0);
+        scene.ending = (struct ending){kit, mode, KVS_INTERNAL, &scene.ran, 0};
+        kit_create(kit, 1);
+        assert_int_equal(pthread_create(&spawner, NULL, thread_spawns, &scene), 0);
+        gate_await(&scene.gate, 1);
+        assert_int_equal(pthread_create(&scene.thread, NULL, thread_shutdown, &scene.ending), 0);
+        wait_until(is_closed, kit);
+        scene_end(&scene, kit);
+        (void)pthread_join(spawner, NULL);
+        assert_int_equal(scene.ending.ran_by_then, 1);
+    }
+}
+
 static void test_second_shutdown_waits(void **state)
 {
     struct pool_kit *kit = *state;
@@ -275,6 +311,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drop),
         cmocka_unit_test(test_drop_without_function),
+        cmocka_unit_test(test_waits_for_what_runs),
         cmocka_unit_test(test_second_shutdown_waits),
         cmocka_unit_test(test_refused_from_a_job),
         cmocka_unit_test(test_from_a_job_of_another),
