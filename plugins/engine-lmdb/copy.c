@@ -51,7 +51,7 @@ static int checkpoint_into(struct kvs_db *db, int dir_fd)
 {
     int fd = -1;
     reader_pin(&db->readers);
-    int code = db->store.env != NULL ? copy_to(db->store.env, dir_fd, &fd) : MDB_PANIC;
+    int code = db->store.is_lost ? MDB_PANIC : copy_to(db->store.env, dir_fd, &fd);
     reader_unpin(&db->readers);
     if (code != 0)
         return code;
@@ -105,11 +105,11 @@ static kvs_status change_over(struct kvs_db *db, int new_fd, struct kvs_error *e
     }
     reader_pool_drain(&db->readers);
     reader_pool_end_transactions(&db->readers);
+    durable_block(&db->durable);
     kvs_status status = store_replace(&db->store, &db->store_config, new_fd, &db->health, err);
-    if (status == KVS_OK) {
-        durable_env_replaced(&db->durable);
+    durable_unblock(&db->durable);
+    if (status == KVS_OK)
         space_reset(&db->space);
-    }
     reader_pool_resume(&db->readers);
     if (status != KVS_OK)
         health_fail(&db->health, MDB_PANIC, "the compacted file cannot be opened");

@@ -46,19 +46,50 @@ static bool is_loose(const struct durable *durable)
     return !durable_commit_waits(durable);
 }
 
+void durable_condemn(struct durable *durable)
+{
+    if (durable->mode == KVS_DURABILITY_ALWAYS)
+        return;
+    (void)pthread_mutex_lock(&durable->marker_lock);
+    int code = marker_condemn(durable->store->dir_fd);
+    durable->is_condemned = true;
+    (void)pthread_mutex_unlock(&durable->marker_lock);
+    if (code != 0)
+        health_log(durable->health, KVS_LOG_ERROR,
+                   "%s: cannot write the file %s (%s): do not trust the store after a restart",
+                   durable->store->dir, MARKER_FILE, mdb_strerror(code));
+}
+
+void durable_block(struct durable *durable)
+{
+    (void)pthread_rwlock_wrlock(&durable->env_lock);
+}
+
+static void set_raised_flags(const struct durable *durable)
+{
+    (void)mdb_env_set_flags(durable->store->env, MDB_NOMETASYNC, 1);
+    (void)mdb_env_set_flags(durable->store->env, MDB_NOSYNC, 0);
+}
+
+void durable_unblock(struct durable *durable)
+{
+    if (durable->store->env != NULL && atomic_load_explicit(&durable->raised, memory_order_relaxed))
+        set_raised_flags(durable);
+    (void)pthread_rwlock_unlock(&durable->env_lock);
+}
+
 /* One flush of the whole file (I2). 0 or a code. */
 static int flush(struct durable *durable)
 {
     uint64_t commits = atomic_load_explicit(&durable->commits, memory_order_acquire);
     if (health_check(durable->health, NULL) != KVS_OK)
         return EROFS;
-    reader_pin(durable->readers);
-    (void)pthread_rwlock_rdlock(&durable->flags_lock);
+    (void)pthread_rwlock_rdlock(&durable->env_lock);
     int code = durable->store->env != NULL ? mdb_env_sync(durable->store->env, 1) : MDB_PANIC;
-    (void)pthread_rwlock_unlock(&durable->flags_lock);
-    reader_unpin(durable->readers);
+    (void)pthread_rwlock_unlock(&durable->env_lock);
     if (code != 0) {
         health_fail(durable->health, code, "a flush failed");
+        durable_condemn(durable);
         return code;
     }
     (void)atomic_fetch_add_explicit(&durable->syncs, 1, memory_order_relaxed);
@@ -83,28 +114,14 @@ static void clear_marker(struct durable *durable, uint64_t commits)
 {
     int code = 0;
     (void)pthread_mutex_lock(&durable->marker_lock);
-    if (durable->marked && durable->begun == commits)
+    if (durable->marked && !durable->is_condemned && durable->begun == commits) {
         code = marker_clear(durable->store->dir_fd);
-    if (durable->begun == commits)
         durable->marked = code != 0;
+    }
     (void)pthread_mutex_unlock(&durable->marker_lock);
     if (code != 0)
         health_log(durable->health, KVS_LOG_WARN, "%s: cannot remove the file %s: %s",
                    durable->store->dir, MARKER_FILE, mdb_strerror(code));
-}
-
-static void set_raised_flags(struct durable *durable)
-{
-    (void)pthread_rwlock_wrlock(&durable->flags_lock);
-    (void)mdb_env_set_flags(durable->store->env, MDB_NOMETASYNC, 1);
-    (void)mdb_env_set_flags(durable->store->env, MDB_NOSYNC, 0);
-    (void)pthread_rwlock_unlock(&durable->flags_lock);
-}
-
-void durable_env_replaced(struct durable *durable)
-{
-    if (atomic_load_explicit(&durable->raised, memory_order_relaxed))
-        set_raised_flags(durable);
 }
 
 /* From here on commits keep the store sound: all so far is flushed first. 0 or a code. */
@@ -114,8 +131,9 @@ static int raise_mode(struct durable *durable)
     if (code != 0)
         return code;
     clear_marker(durable, atomic_load_explicit(&durable->commits, memory_order_relaxed));
-    set_raised_flags(durable);
     atomic_store_explicit(&durable->raised, true, memory_order_relaxed);
+    durable_block(durable);
+    durable_unblock(durable); /* with the new flags */
     health_log(durable->health, KVS_LOG_INFO,
                "%s: a durable batch was asked for: commits are flushed from now on",
                durable->store->dir);
@@ -189,14 +207,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* What a run before this one left unsynced is flushed before anything builds on it. 0 or a code. */
-static int settle_marker(const struct durable *durable)
+/* What a run before this one left to the kernel is flushed before anybody sees it. 0 or a code. */
+static int settle(const struct durable *durable)
 {
-    enum marker marker;
-    int code = marker_look(durable->store->dir_fd, &marker);
-    if (code != 0 || marker == MARKER_NONE)
-        return code;
-    code = mdb_env_sync(durable->store->env, 1);
+    int code = mdb_env_sync(durable->store->env, 1);
     return code != 0 ? code : marker_clear(durable->store->dir_fd);
 }
 
@@ -204,7 +218,7 @@ static void init_locks(struct durable *durable)
 {
     pthread_condattr_t attributes;
     (void)pthread_mutex_init(&durable->marker_lock, NULL);
-    (void)pthread_rwlock_init(&durable->flags_lock, NULL);
+    (void)pthread_rwlock_init(&durable->env_lock, NULL);
     (void)pthread_mutex_init(&durable->stop_lock, NULL);
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -216,7 +230,7 @@ static void deinit_locks(struct durable *durable)
 {
     (void)pthread_cond_destroy(&durable->stop_changed);
     (void)pthread_mutex_destroy(&durable->stop_lock);
-    (void)pthread_rwlock_destroy(&durable->flags_lock);
+    (void)pthread_rwlock_destroy(&durable->env_lock);
     (void)pthread_mutex_destroy(&durable->marker_lock);
 }
 
@@ -242,7 +256,7 @@ kvs_status durable_start(struct durable *durable, struct store *store, struct re
     durable->health = health;
     durable->mode = mode;
     durable->interval_ms = store->read_only ? 0 : round_ms(mode, interval_ms);
-    int code = store->read_only ? 0 : settle_marker(durable);
+    int code = store->read_only ? 0 : settle(durable);
     if (code != 0)
         return fault_set(err, code, "cannot flush what an earlier run left in data.mdb");
     init_locks(durable);

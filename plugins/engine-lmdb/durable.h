@@ -17,6 +17,10 @@
  *             background thread flushes, and takes the marker away, when nothing was written for a
  *             while, and so does close.
  *
+ * A flush that fails in interval or none may have lost commits that were answered: the kernel drops
+ * what it could not write, but goes on showing it. The marker then says so, and the next open
+ * refuses the store too. (In always only a commit can fail, and that one was not answered.)
+ *
  * A batch with KVS_BATCH_DURABLE is flushed completely before it is answered. With none that could
  * still be lost to the damage that later commits risk, so the first such batch moves the store from
  * none to what interval does, until it is closed.
@@ -43,16 +47,17 @@ struct durable {
     uint64_t interval_ms; /* how often the thread looks; 0: there is no thread */
     bool started;
 
-    atomic_bool raised;       /* none behaves as interval; the leader sets it, with flags_lock */
+    atomic_bool raised;       /* none behaves as interval; the leader sets it */
     _Atomic uint64_t commits; /* that have ended; by the leader, release: who sees one flushes it */
     _Atomic uint64_t synced;  /* how many of them a flush covers; relaxed, only a hint */
     _Atomic uint64_t syncs;   /* flushes besides the commits' own; relaxed */
 
     pthread_mutex_t marker_lock;
-    uint64_t begun; /* commits without flushes that have begun; marker_lock */
-    bool marked;    /* the marker is there; marker_lock */
+    uint64_t begun;    /* commits without flushes that have begun; marker_lock */
+    bool marked;       /* the marker is there; marker_lock */
+    bool is_condemned; /* and stays; marker_lock */
 
-    pthread_rwlock_t flags_lock; /* LMDB's own flags: read by a flush, written when raised */
+    pthread_rwlock_t env_lock; /* the store's environment and its flags: a flush reads them */
 
     pthread_t thread; /* when interval_ms is not 0 */
     pthread_mutex_t stop_lock;
@@ -65,7 +70,7 @@ unsigned durable_env_flags(uint32_t mode);
 
 /*
  * Begins; interval_ms is the mode's (KVS_DURABILITY_INTERVAL). Makes durable what an earlier run
- * left unsynced. On failure nothing is left behind. KVS_IO, KVS_NO_MEMORY.
+ * left in the kernel's memory only. On failure nothing is left behind. KVS_IO, KVS_NO_MEMORY.
  */
 KVS_MUST_USE kvs_status durable_start(struct durable *durable, struct store *store,
                                       struct reader_pool *readers, struct health *health,
@@ -89,11 +94,17 @@ void durable_after_commit(struct durable *durable);
    code; the store is read-only then. */
 KVS_MUST_USE int durable_finish(struct durable *durable);
 
-/* The leader, while drained, after the environment was opened anew with the mode's own flags. */
-void durable_env_replaced(struct durable *durable);
+/* The leader, around the replacing of the store's environment: no flush runs meanwhile, and
+   afterwards the new one has the flags that it needs. */
+void durable_block(struct durable *durable);
+void durable_unblock(struct durable *durable);
 
-/* Flushes all that was committed before the call. From any thread; not inside a read section. A
-   failure turns the store read-only. */
+/* After a flush failed that was to keep what is committed already: the store is not opened again
+   unless it is told to trust the disk. */
+void durable_condemn(struct durable *durable);
+
+/* Flushes all that was committed before the call. From any thread. A failure turns the store
+   read-only. */
 KVS_MUST_USE kvs_status durable_sync(struct durable *durable, struct kvs_error *err);
 
 #endif

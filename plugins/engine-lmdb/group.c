@@ -121,11 +121,14 @@ static void give_up_writing(struct group_context *context, int code)
     char message[KVS_ERROR_MESSAGE_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
     health_fail(context->health, code, "a commit failed");
+    durable_condemn(context->durable);
     reader_pool_drain(context->readers);
     reader_pool_end_transactions(context->readers);
+    durable_block(context->durable);
     if (store_reopen_read_only(context->store, context->store_config, context->health, &error) !=
         KVS_OK)
         health_log(context->health, KVS_LOG_ERROR, "%s", message);
+    durable_unblock(context->durable);
     reader_pool_resume(context->readers);
 }
 

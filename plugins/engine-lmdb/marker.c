@@ -9,6 +9,7 @@
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_MAX  64u
 #define MARKER_MODE  0600
+#define FAILED_TEXT  "a flush failed"
 
 /* Reads a short file up to its first newline. 0 or errno. */
 static int read_line(int dir_fd, const char *path, char line[BOOT_ID_MAX])
@@ -35,18 +36,31 @@ int marker_look(int dir_fd, enum marker *ret_marker)
     }
     if (code != 0)
         return code;
+    if (strcmp(stored, FAILED_TEXT) == 0) {
+        *ret_marker = MARKER_FAILED;
+        return 0;
+    }
     bool known = read_line(AT_FDCWD, BOOT_ID_PATH, current) == 0 && current[0] != '\0';
     *ret_marker = known && strcmp(stored, current) == 0 ? MARKER_CURRENT : MARKER_LOST;
     return 0;
 }
 
-static int write_marker(int fd)
+const char *marker_text(enum marker marker)
 {
-    char boot_id[BOOT_ID_MAX];
-    if (read_line(AT_FDCWD, BOOT_ID_PATH, boot_id) != 0)
-        boot_id[0] = '\0';
-    size_t size = strlen(boot_id);
-    ssize_t written = write(fd, boot_id, size);
+    switch (marker) {
+    case MARKER_LOST:
+        return "it was being written with durability none when the machine went down";
+    case MARKER_FAILED:
+        return "a flush of it failed";
+    default:
+        return "nothing happened to it";
+    }
+}
+
+static int write_text(int fd, const char *text)
+{
+    size_t size = strlen(text);
+    ssize_t written = write(fd, text, size);
     if (written < 0)
         return errno;
     if ((size_t)written != size)
@@ -54,17 +68,30 @@ static int write_marker(int fd)
     return fsync(fd) == 0 ? 0 : errno;
 }
 
-int marker_set(int dir_fd)
+static int make_marker(int dir_fd, const char *text)
 {
     int fd = openat(dir_fd, MARKER_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, MARKER_MODE);
     if (fd < 0)
         return errno;
-    int code = write_marker(fd);
+    int code = write_text(fd, text);
     if (close(fd) != 0 && code == 0)
         code = errno;
     if (code == 0 && fsync(dir_fd) != 0)
         code = errno;
     return code;
+}
+
+int marker_set(int dir_fd)
+{
+    char boot_id[BOOT_ID_MAX];
+    if (read_line(AT_FDCWD, BOOT_ID_PATH, boot_id) != 0)
+        boot_id[0] = '\0';
+    return make_marker(dir_fd, boot_id);
+}
+
+int marker_condemn(int dir_fd)
+{
+    return make_marker(dir_fd, FAILED_TEXT);
 }
 
 int marker_clear(int dir_fd)

@@ -31,7 +31,8 @@ enum {
     SLOT_ACTIVE
 };
 
-#define LENT_SHARE 4u /* one in so many slots is never owned, so that those without get along */
+#define LENT_SHARE  4u  /* one in so many slots is never owned, so that those without get along */
+#define USUAL_COUNT 32u /* borrowers begin to look within so many: a writer looks at all in use */
 
 kvs_status reader_pool_init(struct reader_pool *pool, const struct store *store,
                             uint32_t max_readers, struct kvs_error *err)
@@ -49,6 +50,7 @@ kvs_status reader_pool_init(struct reader_pool *pool, const struct store *store,
     pool->store = store;
     pool->count = max_readers;
     pool->lent_count = (max_readers + LENT_SHARE - 1) / LENT_SHARE; /* at least 1 */
+    pool->usual_count = pool->lent_count < USUAL_COUNT ? pool->lent_count : USUAL_COUNT;
     atomic_init(&pool->draining, false);
     atomic_init(&pool->watchers, 0);
     atomic_init(&pool->committing_txn, 0);
@@ -122,20 +124,21 @@ void reader_detach(struct reader_pool *pool, struct kvs_tls *tls)
     tls->reader = NULL;
 }
 
-/* A number that is likely another one in another thread: where its stack is. */
-static uint32_t thread_hint(void)
+/* A usual slot, likely another one in another thread: by where its stack is. */
+static uint32_t thread_hint(const struct reader_pool *pool)
 {
-    return (uint32_t)((uintptr_t)pthread_self() >> 12) * UINT32_C(2654435769) >> 16;
+    return ((uint32_t)((uintptr_t)pthread_self() >> 12) * UINT32_C(2654435769) >> 16) %
+           pool->usual_count;
 }
 
 static struct reader *borrow(struct reader_pool *pool)
 {
-    struct reader *reader = take_free(pool, 0, thread_hint(), SLOT_ACTIVE);
+    struct reader *reader = take_free(pool, 0, thread_hint(pool), SLOT_ACTIVE);
     if (reader != NULL)
         return reader;
     (void)pthread_mutex_lock(&pool->mutex);
     (void)atomic_fetch_add(&pool->watchers, 1);
-    while ((reader = take_free(pool, 0, thread_hint(), SLOT_ACTIVE)) == NULL)
+    while ((reader = take_free(pool, 0, thread_hint(pool), SLOT_ACTIVE)) == NULL)
         (void)pthread_cond_wait(&pool->changed, &pool->mutex);
     (void)atomic_fetch_sub(&pool->watchers, 1);
     (void)pthread_mutex_unlock(&pool->mutex);
@@ -196,7 +199,7 @@ kvs_status reader_begin(struct reader_pool *pool, struct kvs_tls *tls, struct re
                         struct kvs_error *err)
 {
     struct reader *reader = enter(pool, tls);
-    int code = pool->store->env != NULL ? renew(pool, reader) : MDB_PANIC;
+    int code = pool->store->is_lost ? MDB_PANIC : renew(pool, reader);
     if (code == 0) {
         *ret_reader = reader;
         return KVS_OK;

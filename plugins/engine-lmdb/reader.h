@@ -34,7 +34,8 @@ struct reader_pool {
     const struct store *store;
     struct reader *slots; /* owned */
     uint32_t count;
-    uint32_t lent_count; /* the first ones, which no thread may own */
+    uint32_t lent_count;  /* the first ones, which no thread may own */
+    uint32_t usual_count; /* of these, the ones to try first */
 
     /* Read in each section, seldom written. */
     atomic_bool draining;            /* sections may not begin; the drainer writes it */

@@ -69,11 +69,9 @@ static int resize_map(struct space *space, uint64_t map_bytes)
     reader_pool_drain(space->readers);
     code = mdb_env_set_mapsize(store->env, map_bytes);
     if (code != 0 && mdb_env_set_mapsize(store->env, store->map_bytes) != 0) {
-        /* No map at all: LMDB would read through a null pointer. Better no environment. */
+        /* No map at all: LMDB would read through a null pointer. */
         health_fail(space->health, code, "the map is lost");
-        reader_pool_end_transactions(space->readers);
-        mdb_env_close(store->env);
-        store->env = NULL;
+        store->is_lost = true;
     } else if (code == 0) {
         store->map_bytes = map_bytes;
     }

@@ -86,7 +86,7 @@ static int make(const struct store *store, uint64_t map_bytes)
     return code;
 }
 
-/* Refuses what was written without flushes before the machine last went down. */
+/* Refuses what may not be on the disk as it was written. */
 static kvs_status check_marker(const struct store *store, const struct store_config *config,
                                struct kvs_error *err)
 {
@@ -94,13 +94,12 @@ static kvs_status check_marker(const struct store *store, const struct store_con
     int code = marker_look(store->dir_fd, &marker);
     if (code != 0)
         return set_failure(err, code, "read the file " MARKER_FILE " of", store);
-    if (marker != MARKER_LOST || config->trust_unsynced)
+    if (marker == MARKER_NONE || marker == MARKER_CURRENT || config->trust_unsynced)
         return KVS_OK;
     return kvs_error_set(err, KVS_CORRUPT, 0,
-                         "%s/%s was being written with durability none when the machine went "
-                         "down, so it may be damaged; restore it from a checkpoint, or verify it "
-                         "and then open it with trust-unsynced=yes",
-                         store->dir, STORE_DATA_FILE);
+                         "%s/%s may be damaged: %s; restore it from a checkpoint, or verify it and "
+                         "then open it with trust-unsynced=yes",
+                         store->dir, STORE_DATA_FILE, marker_text(marker));
 }
 
 /* Sees to it that there is a data.mdb, and that it may be opened. */
@@ -296,7 +295,9 @@ kvs_status store_replace(struct store *store, const struct store_config *config,
     store->env = NULL;
     (void)close(store->data_fd);
     store->data_fd = new_fd;
-    return open_locked(store, config, health, err);
+    kvs_status status = open_locked(store, config, health, err);
+    store->is_lost = status != KVS_OK;
+    return status;
 }
 
 kvs_status store_reopen_read_only(struct store *store, const struct store_config *config,
@@ -304,11 +305,13 @@ kvs_status store_reopen_read_only(struct store *store, const struct store_config
 {
     struct store_config read_only = *config;
     read_only.read_only = true;
-    if (store->env != NULL)
-        mdb_env_close(store->env);
+    mdb_env_close(store->env);
     store->env = NULL;
     int code = open_env(store, &read_only, health);
-    return code == 0 ? open_database(store, err) : set_failure(err, code, "open", store);
+    kvs_status status =
+        code == 0 ? open_database(store, err) : set_failure(err, code, "open", store);
+    store->is_lost = status != KVS_OK;
+    return status;
 }
 
 void store_close(struct store *store)

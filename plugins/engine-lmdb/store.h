@@ -2,6 +2,9 @@
  * The LMDB environment in a directory: making, opening, replacing and closing it. Policy (how it
  * grows, when it syncs, who reads and writes) is elsewhere.
  *
+ * A page of data.mdb that the disk cannot deliver raises SIGBUS, as with every mapped file; LMDB
+ * reports no such thing, and neither does this engine.
+ *
  * Files: data.mdb and lock.mdb are LMDB's; data.mdb.new is one that is being made or copied and
  * means nothing; unsynced is ours (marker.h).
  */
@@ -41,8 +44,9 @@ struct store {
 
     /* Changed only while no transaction is active and no copy runs (reader_pool_drain); read by
        whoever has one. */
-    MDB_env *env;
-    int data_fd; /* data.mdb; holds the flock, and is what its size is changed through */
+    MDB_env *env; /* also not while a flush runs (durable_block) */
+    bool is_lost; /* env is NULL or has no map: nothing can be read */
+    int data_fd;  /* data.mdb; holds the flock, and is what its size is changed through */
     MDB_dbi dbi;
     uint64_t page_bytes;
     uint64_t map_bytes;
@@ -73,7 +77,7 @@ KVS_MUST_USE kvs_status store_replace(struct store *store, const struct store_co
                                       int new_fd, const struct health *health,
                                       struct kvs_error *err);
 
-/* Closes the environment and opens the same file for reading only. Conditions and failure as
+/* Closes the environment and opens the same file for reading only. Conditions and failure as with
    store_replace. */
 KVS_MUST_USE kvs_status store_reopen_read_only(struct store *store,
                                                const struct store_config *config,

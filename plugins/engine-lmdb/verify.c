@@ -186,11 +186,14 @@ static void check_guarded(struct verify *verify)
 static void report_marker(struct verify *verify)
 {
     enum marker marker;
-    if (marker_look(verify->store.dir_fd, &marker) != 0 || marker != MARKER_LOST)
+    char message[KVS_ERROR_MESSAGE_MAX];
+    if (marker_look(verify->store.dir_fd, &marker) != 0 || marker == MARKER_NONE ||
+        marker == MARKER_CURRENT)
         return;
-    verify->report(verify->arg, KVS_LOG_WARN,
-                   STORE_DATA_FILE ": was being written with durability none when the machine went "
-                                   "down; values may be wrong in ways that cannot be found");
+    (void)snprintf(message, sizeof(message),
+                   "%s: %s; values may be wrong in ways that cannot be found", STORE_DATA_FILE,
+                   marker_text(marker));
+    verify->report(verify->arg, KVS_LOG_WARN, message);
 }
 
 kvs_status verify_run(const struct kvs_engine_config *config, kvs_report_fn report, void *arg,

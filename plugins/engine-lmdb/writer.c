@@ -27,7 +27,8 @@
 #include "thread.h"
 
 /* How many times a caller takes the queue before he leaves the rest to the committer: enough to
-   take along what came while he committed, not so many that he works for others only. */
+   take along what came while he committed, not so many that he works for others only. Once where
+   each time waits for the disk. */
 #define CALLER_ROUNDS 2u
 
 #define GATE_SPINS 500u /* about 20 us: less than it takes to sleep and be woken */
@@ -107,7 +108,7 @@ static void start_call(struct writer *writer, struct kvs_batch *batch, bool may_
     if (!may_lead) {
         wake_committer(writer);
     } else if (atomic_load(&writer->paused) == 0 && baton_try(&writer->baton)) {
-        lead(writer, CALLER_ROUNDS, call);
+        lead(writer, durable_commit_waits(writer->group->durable) ? 1 : CALLER_ROUNDS, call);
         baton_pass(&writer->baton);
         if (!is_queue_empty(writer))
             wake_committer(writer);
