@@ -23,7 +23,6 @@
 #define RESERVE_BYTES (1 * MIB)
 #define STEP_MIN      (1 * MIB)  /* by which the file grows: an eighth of what is used */
 #define STEP_MAX      (64 * MIB) /* within these */
-#define MAP_STEP_MIN  (64 * MIB)
 
 void space_init(struct space *space, struct store *store, struct reader_pool *readers,
                 struct health *health)
@@ -82,7 +81,7 @@ static int resize_map(struct space *space, uint64_t map_bytes)
 int space_grow_map(struct space *space, uint64_t need_bytes)
 {
     struct store *store = space->store;
-    uint64_t wanted = store_used_bytes(store) + 2 * need_bytes + MAP_STEP_MIN;
+    uint64_t wanted = store_used_bytes(store) + 2 * need_bytes;
     if (space->full || wanted <= store->map_bytes)
         return 0;
     uint64_t map_bytes = space->roomy_map_bytes;

@@ -158,7 +158,7 @@ static void run_growth(unsigned threads, uint64_t growths_min)
 static void test_growth(void **state)
 {
     (void)state;
-    run_growth(GROWTH_KINDS - 1, 1);
+    run_growth(GROWTH_KINDS - 1, 5);
 }
 
 static void test_growth_and_checkpoints(void **state)

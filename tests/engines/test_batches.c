@@ -534,6 +534,54 @@ static void test_flood_none(void **state)
     run_flood(KVS_DURABILITY_NONE);
 }
 
+/* ---- threads that all submit one batch and then all wait ------------------------------------- */
+
+#define TOGETHER_THREADS 12u
+#define TOGETHER_ROUNDS  400u
+#define TOGETHER_OPS     64u /* so that a batch takes a while, and others come meanwhile */
+
+struct together {
+    struct session *session;
+    struct faults faults;
+    pthread_barrier_t barrier;
+};
+
+/* Nobody comes later who would take along what was left lying. */
+static void submit_together(void *arg, unsigned index)
+{
+    struct together *together = arg;
+    struct kvs_op ops[TOGETHER_OPS];
+    unsigned keys[TOGETHER_OPS];
+    for (unsigned round = 0; round < TOGETHER_ROUNDS; round++) {
+        for (unsigned i = 0; i < TOGETHER_OPS; i++) {
+            keys[i] = index * TOGETHER_OPS + i;
+            ops[i] = op_set(bytes_of(&keys[i], sizeof(keys[i])), bytes_of(&round, sizeof(round)));
+        }
+        (void)pthread_barrier_wait(&together->barrier);
+        kvs_status status = session_submit(together->session, NULL, ops, TOGETHER_OPS, 0, NULL);
+        if (status != KVS_OK)
+            faults_add(&together->faults, "round %u: status %d", round, status);
+    }
+}
+
+static void test_together(void **state)
+{
+    (void)state;
+    engine_require(KVS_ENGINE_HAS_SUBMIT);
+    struct session session;
+    struct together together = {.session = &session};
+    const unsigned last = TOGETHER_ROUNDS - 1;
+    char *dir = temp_dir_new();
+    session_open(&session, dir, NULL);
+    (void)pthread_barrier_init(&together.barrier, NULL, TOGETHER_THREADS);
+    run_threads(TOGETHER_THREADS, submit_together, &together);
+    (void)pthread_barrier_destroy(&together.barrier);
+    faults_check(&together.faults);
+    for (unsigned index = 0; index < TOGETHER_THREADS * TOGETHER_OPS; index++)
+        check_value(&session, bytes_of(&index, sizeof(index)), bytes_of(&last, sizeof(last)));
+    close_and_free(&session, dir);
+}
+
 /* ---- threads that contend for one key by conditions ------------------------------------------ */
 
 #define COUNTERS 6u
@@ -606,6 +654,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_flood_always),
         cmocka_unit_test(test_flood_interval),
         cmocka_unit_test(test_flood_none),
+        cmocka_unit_test(test_together),
         cmocka_unit_test(test_counting_by_conditions),
     };
     return engine_tests_run(argc, argv, "batches", tests, sizeof(tests) / sizeof(tests[0]));
