@@ -314,7 +314,7 @@ static kvs_status write_frame(struct kvs_db *db, const struct batch_plan *plan, 
         .bytes = (uint32_t)bytes,
         .records = (uint32_t)plan->count,
         .sequence = db->sequence,
-        .durable_sequence = db->durable_sequence,
+        .durable_sequence = atomic_load_explicit(&db->durable_sequence, memory_order_relaxed),
     };
     frame_write_header(frame, segment->salt, &header);
     if (!segment->writable) {
@@ -329,12 +329,11 @@ static kvs_status write_frame(struct kvs_db *db, const struct batch_plan *plan, 
     for (uint64_t i = 0; i < plan->count; i++)
         segment_count_record(segment, db->sequence + i);
     db->sequence += plan->count; /* I1 */
-    atomic_store_explicit(&db->sequence_seen, db->sequence, memory_order_release);
     db->appended_records += plan->count;
     db->appended_bytes += bytes;
     uint64_t pace_ns = atomic_load_explicit(&db->pace_ns_per_mib, memory_order_relaxed);
-    if (pace_ns != 0)
-        db->pace_debt_ns += bytes * pace_ns / MIB;
+    /* Once compaction has caught up, what is left of the debt is let go. */
+    db->pace_debt_ns = pace_ns != 0 ? db->pace_debt_ns + bytes * pace_ns / MIB : 0;
     atomic_store_explicit(&segment->end, offset + bytes, memory_order_release);
     return KVS_OK;
 }
@@ -475,7 +474,7 @@ static void pay(uint64_t debt_ns)
 
 /* Appends what is queued until nothing is. The lock is held at the start and not at the end. True:
    something waits for the disk. */
-static bool drain_and_unlock(struct kvs_db *db)
+static bool drain_and_unlock(struct kvs_db *db, uint64_t *ret_debt_ns)
 {
     bool waits = false;
     uint64_t debt_ns = 0;
@@ -497,13 +496,14 @@ static bool drain_and_unlock(struct kvs_db *db)
             pthread_mutex_trylock(&db->append_lock) != 0)
             break;
     }
-    pay(debt_ns < PACE_MOST_NS ? debt_ns : PACE_MOST_NS);
+    *ret_debt_ns = debt_ns < PACE_MOST_NS ? debt_ns : PACE_MOST_NS;
     return waits;
 }
 
 void appender_unlock(struct kvs_db *db)
 {
-    if (drain_and_unlock(db))
+    uint64_t debt_ns; /* not for the committer to pay: everybody waits for it */
+    if (drain_and_unlock(db, &debt_ns))
         committer_want_round(db);
 }
 
@@ -557,17 +557,19 @@ kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ba
     if (status != KVS_OK)
         return status;
     bool waits = false;
+    uint64_t debt_ns = 0;
     if (pthread_mutex_trylock(&db->append_lock) == 0) {
         status = append(db, batch);
-        waits = drain_and_unlock(db) || status == KVS_PENDING;
+        waits = drain_and_unlock(db, &debt_ns) || status == KVS_PENDING;
     } else {
         queue_push(db, write_of(batch));
         status = KVS_PENDING;
         if (pthread_mutex_trylock(&db->append_lock) == 0) /* I4 */
-            waits = drain_and_unlock(db);
+            waits = drain_and_unlock(db, &debt_ns);
     }
     if (waits)
         committer_want_round(db);
+    pay(debt_ns);
     return status;
 }
 
@@ -607,13 +609,14 @@ static kvs_status write_single(struct kvs_db *db, struct single *single, struct 
     /* The caller waits in any case, so it waits for the lock and takes the queue along. */
     (void)pthread_mutex_lock(&db->append_lock);
     kvs_status status = append(db, &single->batch);
-    bool waits = drain_and_unlock(db);
-    if (waits)
+    uint64_t debt_ns;
+    if (drain_and_unlock(db, &debt_ns))
         committer_want_round(db);
     if (status == KVS_PENDING) {
         committer_wait(db, &single->status);
         status = single->status;
     }
+    pay(debt_ns);
     return status == KVS_OK ? single->op.status : status;
 }
 

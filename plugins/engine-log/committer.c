@@ -111,6 +111,17 @@ static void complete_all(struct write *writes, kvs_status status, const struct k
     }
 }
 
+/* The append lock is held. */
+static void note_durable(struct kvs_db *db, const struct round *round)
+{
+    uint64_t durable = atomic_load_explicit(&db->durable_sequence, memory_order_relaxed);
+    if (round->active != NULL)
+        durable = round->sequence - 1;
+    else if (round->rolled != NULL && round->rolled->sequence_max > durable)
+        durable = round->rolled->sequence_max;
+    atomic_store_explicit(&db->durable_sequence, durable, memory_order_release);
+}
+
 /* Runs one round. The caller leads. */
 static kvs_status run_round(struct kvs_db *db, bool with_active)
 {
@@ -129,8 +140,8 @@ static kvs_status run_round(struct kvs_db *db, bool with_active)
     }
     (void)pthread_mutex_lock(&db->append_lock);
     forget_pending(db, round.writes, status == KVS_OK); /* I3 */
-    if (status == KVS_OK && (round.active != NULL || round.rolled != NULL))
-        db->durable_sequence = round.active != NULL ? round.sequence - 1 : db->durable_sequence;
+    if (status == KVS_OK)
+        note_durable(db, &round);
     appender_unlock(db);
     if (round.rolled != NULL)
         keeper_take_complete(db, round.rolled, status == KVS_OK);
@@ -143,6 +154,8 @@ static kvs_status run_round(struct kvs_db *db, bool with_active)
 /* Runs a round as the leader. commit_lock is held before and after, not meanwhile. */
 static kvs_status lead(struct kvs_db *db, bool with_active)
 {
+    /* So that no other round puts off the one that is due. */
+    with_active = with_active || db->durability == KVS_DURABILITY_INTERVAL;
     db->leading = true;
     db->round_wanted = false;
     db->rolled_wanted = false;
@@ -235,8 +248,7 @@ static void *committer_main(void *arg)
         else
             (void)pthread_cond_wait(&db->commit_wanted, &db->commit_lock);
         if (is_due) {
-            if (!db->leading)
-                (void)lead(db, true);
+            db->round_wanted = true; /* at once, or when the leader of now is done */
             interval_end(&due, db->sync_interval_ms);
         }
     }

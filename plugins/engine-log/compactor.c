@@ -4,12 +4,15 @@
  * if it still leads to the old place.
  *
  * I1  The victim is dropped only after the output is synced and the manifest says how far: whatever
- *     happens, one of the two copies is there. If both are, they are equal, and either may win.
- * I2  A record is copied only if its CRC is right. A victim with a damaged live record is left alone for
- *     good: its damage is reported by whoever reads that record, and nothing is lost by compacting.
+ *     happens, one of the two copies is there. If both are, they are equal, and either may win. What is
+ *     not copied because something newer took its place goes only after that is durable too.
+ * I2  Every record's CRC is checked before anything it says is believed. A victim with a damaged record is
+ *     left alone for good: its damage is reported by whoever reads that record, and nothing is lost by
+ *     compacting.
  * I3  A tombstone is kept as long as another segment may hold an older record of its key: one that was
  *     made (its birth) before the tombstone was written. Segments made later hold only records
- *     that were alive then. It is not needed when the key has been set again.
+ *     that were alive then. It is not needed when the key has been set again. The birth of an output
+ *     is a number up to which all was durable and in the index before its first record was looked at.
  * I4  No slot leads into the victim after the pass: it was complete and published before it was
  *     sealed, and slots that a writer changes meanwhile lead to newer records.
  */
@@ -21,6 +24,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "committer.h"
 #include "keeper.h"
 #include "space.h"
 
@@ -41,7 +45,10 @@ struct copier {
     struct kvs_db *db;
     struct segment *victim;
     uint64_t frame_offset; /* in the output */
-    uint64_t bytes;        /* of the frame so far */
+    uint8_t *frame;        /* there; or a buffer, where the output is not mapped for writing */
+    uint8_t *buffer;
+    uint64_t buffer_cap;
+    uint64_t bytes; /* of the frame so far */
     uint64_t first_sequence;
     uint32_t count;
     struct copy copies[COPIES_MAX];
@@ -50,18 +57,24 @@ struct copier {
 /* ---- the output --------------------------------------------------------------------------- */
 
 /* Writes the frame's header, then moves the slots of its records. */
-static void copier_flush(struct copier *copier)
+static kvs_status copier_flush(struct copier *copier, struct kvs_error *err)
 {
     struct kvs_db *db = copier->db;
     struct segment *output = db->compact_output;
     if (copier->count == 0)
-        return;
+        return KVS_OK;
     struct frame_header header = {
         .bytes = (uint32_t)copier->bytes,
         .records = copier->count,
         .sequence = copier->first_sequence,
     };
-    frame_write_header(output->memory + copier->frame_offset, output->salt, &header);
+    frame_write_header(copier->frame, output->salt, &header);
+    if (!output->writable) {
+        kvs_status status =
+            disk_file_write(output->file, copier->frame_offset, copier->frame, copier->bytes, err);
+        if (status != KVS_OK)
+            return status;
+    }
     atomic_store_explicit(&output->end, copier->frame_offset + copier->bytes, memory_order_release);
     for (uint32_t i = 0; i < copier->count; i++) {
         const struct copy *copy = &copier->copies[i];
@@ -77,6 +90,42 @@ static void copier_flush(struct copier *copier)
     (void)atomic_fetch_add_explicit(&db->compacted_bytes, copier->bytes, memory_order_relaxed);
     copier->count = 0;
     copier->bytes = 0;
+    return KVS_OK;
+}
+
+/* Begins a frame at the end of the output, for at least one record. */
+static kvs_status copier_begin_frame(struct copier *copier, const struct record *record,
+                                     uint64_t record_size, struct kvs_error *err)
+{
+    struct segment *output = copier->db->compact_output;
+    uint64_t bytes = FRAME_HEADER_BYTES + record_size;
+    copier->frame_offset = atomic_load_explicit(&output->end, memory_order_relaxed);
+    copier->bytes = FRAME_HEADER_BYTES;
+    copier->first_sequence = record->sequence;
+    if (output->writable) {
+        copier->frame = output->memory + copier->frame_offset;
+        return KVS_OK;
+    }
+    bytes = bytes < FRAME_BYTES_MAX ? FRAME_BYTES_MAX : bytes;
+    if (bytes > copier->buffer_cap) {
+        uint8_t *larger = realloc(copier->buffer, bytes);
+        if (larger == NULL)
+            return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+        copier->buffer = larger;
+        copier->buffer_cap = bytes;
+    }
+    copier->frame = copier->buffer;
+    return KVS_OK;
+}
+
+/* A failed sync is never tried again and believed, whatever it failed for. */
+static kvs_status sync_output_file(struct kvs_db *db, struct segment *output, struct kvs_error *err)
+{
+    (void)atomic_fetch_add_explicit(&db->syncs, 1, memory_order_relaxed);
+    kvs_status status = disk_file_sync(output->file, err);
+    if (status != KVS_OK && err != NULL)
+        err->status = KVS_IO;
+    return status == KVS_OK ? KVS_OK : KVS_IO;
 }
 
 /* Syncs the output and says in the manifest how far it is durable. */
@@ -88,8 +137,7 @@ static kvs_status output_sync(struct kvs_db *db, struct kvs_error *err)
     uint64_t end = atomic_load_explicit(&output->end, memory_order_relaxed);
     if (atomic_load_explicit(&output->durable_end, memory_order_relaxed) == end)
         return KVS_OK;
-    (void)atomic_fetch_add_explicit(&db->syncs, 1, memory_order_relaxed);
-    kvs_status status = disk_file_sync(output->file, err);
+    kvs_status status = sync_output_file(db, output, err);
     if (status == KVS_OK)
         status = keeper_note_durable(db, output, err);
     if (status == KVS_OK)
@@ -103,7 +151,7 @@ static kvs_status output_seal(struct kvs_db *db, struct kvs_error *err)
     if (output == NULL)
         return KVS_OK;
     db->compact_output = NULL;
-    kvs_status status = disk_file_sync(output->file, err);
+    kvs_status status = sync_output_file(db, output, err);
     if (status != KVS_OK)
         return status;
     atomic_store_explicit(&output->durable_end,
@@ -119,15 +167,22 @@ static kvs_status output_room(struct copier *copier, uint64_t record_size, struc
     uint64_t needed = copier->bytes + record_size + (copier->count == 0 ? FRAME_HEADER_BYTES : 0);
     if (db->compact_output != NULL && segment_room(db->compact_output) >= needed)
         return KVS_OK;
-    copier_flush(copier);
-    kvs_status status = output_seal(db, err);
+    kvs_status status = copier_flush(copier, err);
+    if (status == KVS_OK)
+        status = output_seal(db, err);
     if (status != KVS_OK)
         return status;
     uint64_t least = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES + record_size;
     uint64_t bytes = db->segment_bytes;
     if (bytes < least)
         bytes = (least + 4095) / 4096 * 4096;
-    return keeper_make_segment(db, bytes, SEGMENT_COMPACTED, false, &db->compact_output, err);
+    status = keeper_make_segment(db, bytes, SEGMENT_COMPACTED, false, &db->compact_output, err);
+    if (status != KVS_NO_SPACE || !keeper_lend_spare(db))
+        return status;
+    /* The spare's space is kept for this. */
+    status = keeper_make_segment(db, bytes, SEGMENT_COMPACTED, false, &db->compact_output, err);
+    keeper_return_spare(db);
+    return status;
 }
 
 /* Copies one sound record to the output. */
@@ -135,19 +190,18 @@ static kvs_status copier_add(struct copier *copier, const struct record *record,
                              uint64_t old_place, struct kvs_error *err)
 {
     uint64_t bytes = record_bytes(record->key.len, record->value.len);
+    kvs_status status = KVS_OK;
     if (copier->count == COPIES_MAX || copier->bytes + bytes > FRAME_BYTES_MAX)
-        copier_flush(copier);
-    kvs_status status = output_room(copier, bytes, err);
+        status = copier_flush(copier, err);
+    if (status == KVS_OK)
+        status = output_room(copier, bytes, err);
+    if (status == KVS_OK && copier->count == 0)
+        status = copier_begin_frame(copier, record, bytes, err);
     if (status != KVS_OK)
         return status;
     struct segment *output = copier->db->compact_output;
-    if (copier->count == 0) {
-        copier->frame_offset = atomic_load_explicit(&output->end, memory_order_relaxed);
-        copier->bytes = FRAME_HEADER_BYTES;
-        copier->first_sequence = record->sequence;
-    }
     uint64_t offset = copier->frame_offset + copier->bytes;
-    (void)record_write(output->memory + offset, output->salt, record);
+    (void)record_write(copier->frame + copier->bytes, output->salt, record);
     segment_count_record(output, record->sequence);
     copier->copies[copier->count++] = (struct copy){
         .hash = hash,
@@ -202,13 +256,15 @@ static kvs_status pass_record(struct copier *copier, uint64_t offset, const stru
 {
     struct kvs_db *db = copier->db;
     uint64_t place = place_make(copier->victim->number, offset);
+    if (!record_is_sound(copier->victim->memory + offset, copier->victim->salt, record)) /* I2 */
+        return damaged(copier->victim, offset, err);
     uint64_t hash = index_hash(db->index, record->key);
+    db->compact_birth =
+        atomic_load_explicit(&db->durable_sequence, memory_order_acquire) + 1; /* I3 */
     bool needed = record->kind == RECORD_TOMBSTONE ? is_needed(db, record, hash, oldest_birth)
                                                    : is_live(db, hash, place);
     if (!needed)
         return KVS_OK;
-    if (!record_is_sound(copier->victim->memory + offset, copier->victim->salt, record)) /* I2 */
-        return damaged(copier->victim, offset, err);
     return copier_add(copier, record, hash, place, err);
 }
 
@@ -244,7 +300,7 @@ static kvs_status pass_victim(struct copier *copier, uint64_t oldest_birth, stru
             return KVS_CLOSED;
     }
     if (status == KVS_OK)
-        copier_flush(copier);
+        status = copier_flush(copier, err);
     return status;
 }
 
@@ -259,9 +315,11 @@ static kvs_status compact_one(struct copier *copier, struct segment *victim, uin
     atomic_store_explicit(&db->compact_victim, victim->number + 1, memory_order_relaxed);
     kvs_status status = pass_victim(copier, oldest_birth, err);
     if (status == KVS_CLOSED || status == KVS_CORRUPT)
-        (void)copier_flush(copier); /* what was copied is as good as the original */
+        (void)!copier_flush(copier, NULL); /* what was copied is as good as the original */
     if (status == KVS_OK)
         status = output_sync(db, err); /* I1 */
+    if (status == KVS_OK && db->durability != KVS_DURABILITY_ALWAYS)
+        status = committer_sync(db, err); /* I1; with ALWAYS only what is durable is in the index */
     if (status == KVS_OK)
         status = keeper_drop(db, victim, err);
     if (status == KVS_OK)
@@ -293,19 +351,31 @@ static kvs_status compact_next(struct copier *copier, bool everything)
     return status == KVS_CORRUPT ? KVS_OK : status;
 }
 
+/* Seals the output when nobody else would tell what went wrong. */
+static kvs_status finish_output(struct kvs_db *db)
+{
+    char message[STORE_FAULT_MAX] = "";
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    kvs_status status = store_check_writable(db, NULL);
+    if (status == KVS_OK)
+        status = output_seal(db, &error);
+    if (status == KVS_IO)
+        store_fail(db, &error);
+    return status;
+}
+
 /* Serves a request to compact all that is sealed now. Output made meanwhile is not compacted again. */
 static kvs_status compact_everything(struct copier *copier)
 {
     struct kvs_db *db = copier->db;
-    struct kvs_error error = {.size = 0};
     kvs_status status;
-    kvs_status sealed = output_seal(db, &error);
+    kvs_status sealed = finish_output(db);
     space_mark_all(db);
     do
         status = compact_next(copier, true);
     while (status == KVS_OK);
     if (status == KVS_NOT_FOUND)
-        status = sealed == KVS_OK ? output_seal(db, &error) : sealed;
+        status = sealed == KVS_OK ? finish_output(db) : sealed;
     return status;
 }
 
@@ -361,16 +431,11 @@ static void *compactor_main(void *arg)
 {
     struct copier *copier = arg;
     struct kvs_db *db = copier->db;
-    char message[STORE_FAULT_MAX] = "";
-    struct kvs_error error = KVS_ERROR_INIT(message);
     (void)pthread_mutex_lock(&db->compact_lock);
     compactor_loop(copier);
     (void)pthread_mutex_unlock(&db->compact_lock);
-    kvs_status status = store_check_writable(db, NULL);
-    if (status == KVS_OK)
-        status = output_seal(db, &error);
-    if (status == KVS_IO)
-        store_fail(db, &error);
+    (void)!finish_output(db);
+    free(copier->buffer);
     free(copier);
     return NULL;
 }
@@ -381,6 +446,8 @@ kvs_status compactor_start(struct kvs_db *db, struct kvs_error *err)
     if (copier == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     copier->db = db;
+    copier->buffer = NULL;
+    copier->buffer_cap = 0;
     db->compact_look = true;
     int error = pthread_create(&db->compactor, NULL, compactor_main, copier);
     if (error != 0) {

@@ -242,13 +242,13 @@ static void add_segments(struct kvs_db *db, struct totals *totals)
     uint32_t count = manifest_segment_count(db->manifest);
     epoch_begin();
     for (uint32_t i = 0; i < count; i++) {
-        const struct segment *segment =
-            segment_at(&db->table, manifest_segment_at(db->manifest, i)->number);
-        if (segment == NULL)
+        const struct manifest_segment *known = manifest_segment_at(db->manifest, i);
+        const struct segment *segment = segment_at(&db->table, known->number);
+        if (segment == NULL || known->removing)
             continue;
         int64_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
         totals->segments++;
-        totals->disk_bytes += manifest_segment_at(db->manifest, i)->bytes;
+        totals->disk_bytes += known->bytes;
         totals->live_bytes += live > 0 ? (uint64_t)live : 0;
         totals->content_bytes +=
             atomic_load_explicit(&segment->end, memory_order_acquire) - SEGMENT_HEADER_BYTES;

@@ -8,6 +8,11 @@
  *     is not given out before, so no file is emptied under a mapping.
  * I3  There is one spare. A write that makes the store larger takes it only if the disk has room for
  *     another one, so removing and compacting still work on a full disk.
+ * I4  A dropped segment leaves the table only after a grace period: a reader that found one of its
+ *     places before still looks it up.
+ * I5  Of the sealed segments' entries in the manifest, the one with the largest sequence number stays
+ *     there (as removing) also when its file is gone: it says where the sequence went on, so that
+ *     recovery knows a lost write from a dropped segment, and gives out no number twice.
  */
 #include "keeper.h"
 
@@ -89,7 +94,7 @@ kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_k
     struct segment_config config = {
         .kind = kind,
         .bytes = bytes,
-        .birth = atomic_load_explicit(&db->sequence_seen, memory_order_acquire),
+        .birth = kind == SEGMENT_COMPACTED ? db->compact_birth : 0,
         .zero = zero,
         .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
         .cancel = zero ? &db->keeper_cancel : NULL,
@@ -182,10 +187,17 @@ static kvs_status enter_content(struct kvs_db *db, const struct segment *segment
         .sequence_max = segment->sequence_max,
     };
     (void)pthread_mutex_lock(&db->keeper_lock);
+    bool supersedes =
+        sealed && db->has_kept &&
+        manifest_find(db->manifest, db->kept_number)->sequence_max <= entry.sequence_max;
     manifest_begin(db->manifest);
     status = manifest_put(db->manifest, &entry);
+    if (status == KVS_OK && supersedes)
+        manifest_remove(db->manifest, db->kept_number); /* I5 */
     status = status == KVS_OK ? manifest_commit(db->manifest, err)
                               : kvs_error_set(err, status, 0, "out of memory");
+    if (status == KVS_OK && supersedes)
+        db->has_kept = false;
     (void)pthread_mutex_unlock(&db->keeper_lock);
     return status;
 }
@@ -251,6 +263,7 @@ static void retired_run(struct epoch_retired *retired)
         (struct segment *)(void *)((char *)retired - offsetof(struct segment, retired));
     struct kvs_db *db = segment->db;
     (void)pthread_mutex_lock(&db->keeper_lock);
+    segment_table_set(&db->table, segment->number, NULL); /* I4 */
     queue_push(&db->dropped, segment);
     (void)pthread_cond_signal(&db->keeper_wanted);
     (void)pthread_mutex_unlock(&db->keeper_lock);
@@ -273,9 +286,38 @@ kvs_status keeper_drop(struct kvs_db *db, struct segment *segment, struct kvs_er
     if (status != KVS_OK)
         return status;
     publish_barrier(db);
-    segment_table_set(&db->table, segment->number, NULL);
     epoch_retire(db->epoch, &segment->retired, retired_run);
     return KVS_OK;
+}
+
+/* I5: true when the manifest has no other sealed segment that reaches as far as this one. */
+static bool reaches_farthest(const struct kvs_db *db, uint32_t number)
+{
+    const struct manifest_segment *one = manifest_find(db->manifest, number);
+    if (one == NULL || !one->sealed)
+        return false;
+    for (uint32_t i = 0; i < manifest_segment_count(db->manifest); i++) {
+        const struct manifest_segment *other = manifest_segment_at(db->manifest, i);
+        if (other->number != number && other->sealed && other->sequence_max >= one->sequence_max)
+            return false;
+    }
+    return true;
+}
+
+kvs_status keeper_forget(struct kvs_db *db, uint32_t number, struct kvs_error *err)
+{
+    bool is_kept = reaches_farthest(db, number);
+    if (is_kept && !db->has_kept) {
+        db->has_kept = true;
+        db->kept_number = number;
+        return KVS_OK;
+    }
+    manifest_begin(db->manifest);
+    manifest_remove(db->manifest, is_kept ? db->kept_number : number);
+    kvs_status status = manifest_commit(db->manifest, err);
+    if (status == KVS_OK && is_kept)
+        db->kept_number = number;
+    return status;
 }
 
 /* Removes the file of a segment that nobody can reach, then its number may be given out again. */
@@ -291,9 +333,7 @@ static kvs_status remove_segment(struct kvs_db *db, struct segment *segment, str
     if (status != KVS_OK)
         return status;
     (void)pthread_mutex_lock(&db->keeper_lock);
-    manifest_begin(db->manifest);
-    manifest_remove(db->manifest, number); /* I2 */
-    status = manifest_commit(db->manifest, err);
+    status = keeper_forget(db, number, err); /* I2 */
     (void)pthread_mutex_unlock(&db->keeper_lock);
     return status;
 }
@@ -305,6 +345,30 @@ void keeper_discard_empty(struct kvs_db *db, struct segment *segment)
     segment_table_set(&db->table, segment->number, NULL);
     /* One that cannot be removed is found empty and removed at the next start. */
     (void)!remove_segment(db, segment, NULL);
+}
+
+bool keeper_lend_spare(struct kvs_db *db)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    struct segment *spare = db->spare;
+    db->spare = NULL;
+    db->spare_lent = spare != NULL;
+    if (spare != NULL)
+        segment_table_set(&db->table, spare->number, NULL); /* nothing was ever read from it */
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    /* One that cannot be removed is found empty and removed at the next start. */
+    if (spare != NULL && remove_segment(db, spare, NULL) == KVS_OK)
+        return true;
+    keeper_return_spare(db);
+    return false;
+}
+
+void keeper_return_spare(struct kvs_db *db)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    db->spare_lent = false;
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
 }
 
 /* ---- the thread --------------------------------------------------------------------------- */
@@ -338,7 +402,7 @@ static bool work_once(struct kvs_db *db, bool *ret_full)
         status = keeper_seal(db, segment, &error);
         (void)pthread_mutex_lock(&db->keeper_lock);
         db->complete.done++;
-    } else if (db->spare == NULL && writable && !db->keeper_stop && !*ret_full) {
+    } else if (db->spare == NULL && writable && !db->spare_lent && !db->keeper_stop && !*ret_full) {
         (void)pthread_mutex_unlock(&db->keeper_lock);
         status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, db->zero_ahead,
                                      &segment, &error);

@@ -22,11 +22,16 @@ void keeper_stop(struct kvs_db *db);
 KVS_MUST_USE kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
                                             struct segment **ret_segment, struct kvs_error *err);
 
-/* Makes a segment, durably: its file and its place in the manifest, the table too. Its birth is the
-   number that is the next one at the call, or an earlier one. */
+/* Makes a segment, durably: its file and its place in the manifest, the table too. A
+   compacted one's birth is compact_birth. */
 KVS_MUST_USE kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes,
                                             enum segment_kind kind, bool zero,
                                             struct segment **ret_segment, struct kvs_error *err);
+
+/* Gives up the spare, so that a segment can be made with its space on a full disk, and makes no other
+   until keeper_return_spare. False: there is none to be had. The compactor's thread. */
+KVS_MUST_USE bool keeper_lend_spare(struct kvs_db *db);
+void keeper_return_spare(struct kvs_db *db);
 
 /* Takes segments (linked by next) to which nobody appends any more, to be sealed. synced: all their
    content is durable and published; otherwise they are only kept until the store closes. */
@@ -44,6 +49,10 @@ KVS_MUST_USE kvs_status keeper_note_durable(struct kvs_db *db, const struct segm
    returns; the file goes after a grace period. */
 KVS_MUST_USE kvs_status keeper_drop(struct kvs_db *db, struct segment *segment,
                                     struct kvs_error *err);
+
+/* Takes a segment whose file is gone out of the manifest, or keeps its entry as the one that says how
+   far the sequence went (I5). keeper_lock is held, or no thread runs yet. */
+KVS_MUST_USE kvs_status keeper_forget(struct kvs_db *db, uint32_t number, struct kvs_error *err);
 
 /* Removes a segment that nothing was ever appended to, when the store closes: nobody reads any more,
    the thread is stopped. NULL is fine. */

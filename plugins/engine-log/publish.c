@@ -14,6 +14,9 @@
  *     grace period.
  * I5  The compactor may replace a slot between our finding it and our replacing it. Then we look
  *     again: it moves a record, it never adds or removes one.
+ * I6  old_places is used again by the next batch. Its entries are written (release) after its
+ *     publishing_from, which no earlier batch had: a reader that gets such an entry (acquire) sees in
+ *     publishing_from that its own batch is over.
  */
 #include "publish.h"
 

@@ -43,7 +43,9 @@ static inline uint64_t publish_visible(const struct kvs_db *db, uint64_t place, 
     uint64_t index = sequence - from;
     if (index >= STORE_BATCH_OPS_MAX)
         return place;
-    return atomic_load_explicit(&db->old_places[index], memory_order_acquire);
+    uint64_t past = atomic_load_explicit(&db->old_places[index], memory_order_acquire);
+    /* What was read may be the past of a later batch (I6); then this one is over, and visible. */
+    return atomic_load_explicit(&db->publishing_from, memory_order_acquire) == from ? past : place;
 }
 
 #endif

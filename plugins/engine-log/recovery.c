@@ -4,10 +4,12 @@
  * 1. The manifest says which segments there are. Files that it does not name are leftovers of a crash
  *    and hold nothing (keeper.c, I1); those that it is removing are removed.
  * 2. Sealed segments are taken as the manifest describes them. The others are scanned.
- * 3. Appended segments are put in the order of their generations, which is that of their sequence
- *    numbers, and these have no gaps. Where the sequence breaks off, with S as the number that
- *    should come next: if anything says that S was durable, what was acknowledged is damaged, and
- *    the store is not opened. Else it is a torn tail: cut off there, and whatever comes later goes.
+ * 3. The manifest says how far the sealed segments reached, also those that are gone (keeper.c, I5).
+ *    From there the numbers in the unsealed appended segments go on without gaps. Where the
+ *    sequence breaks off, with S as the number that should come next: if anything says that S was
+ *    durable, what was acknowledged is damaged, and the store is not opened. Else it is a torn
+ *    tail: cut off there, and whatever comes later goes. The order of segments is that of their
+ *    first numbers; a spare may be older than the segments that were filled before it.
  * 4. What was accepted of unsealed segments is written anew and synced before anything is told to
  *    anybody: after a failed sync the page cache may hold what the disk lacks.
  * 5. The index is built from the newest record of each key.
@@ -35,10 +37,12 @@ struct found {
 
 struct recovery {
     struct kvs_db *db;
-    struct found *found; /* in the order of generations */
+    struct found *found;
     uint32_t count;
     struct kvs_bytes secret;
-    uint64_t claimed; /* all up to this number was durable */
+    uint64_t sealed_max; /* the largest number that a sealed segment had */
+    uint64_t claimed;    /* frames say that all up to this number was durable */
+    uint64_t next;       /* the number that comes next */
 };
 
 /* ---- 1: files ----------------------------------------------------------------------------- */
@@ -81,12 +85,12 @@ static kvs_status open_manifest(struct kvs_db *db, bool create, struct kvs_error
     return manifest_create(db->disk, &db->manifest, err);
 }
 
-static int by_generation(const void *a, const void *b)
+/* By first number; those without a frame come last. */
+static int by_first_number(const void *a, const void *b)
 {
-    const struct found *one = a;
-    const struct found *two = b;
-    return (one->known.generation > two->known.generation) -
-           (one->known.generation < two->known.generation);
+    uint64_t one = ((const struct found *)a)->scan.first_sequence - 1;
+    uint64_t two = ((const struct found *)b)->scan.first_sequence - 1;
+    return (one > two) - (one < two);
 }
 
 /* Finishes removing a segment, or one that holds nothing. */
@@ -106,9 +110,7 @@ static kvs_status remove_found(struct recovery *recovery, struct found *found,
     status = disk_sync_folder(db->disk, err);
     if (status != KVS_OK)
         return status;
-    manifest_begin(db->manifest);
-    manifest_remove(db->manifest, found->known.number);
-    return manifest_commit(db->manifest, err);
+    return keeper_forget(db, found->known.number, err);
 }
 
 /* ---- 2: segments -------------------------------------------------------------------------- */
@@ -160,18 +162,17 @@ static kvs_status open_found(struct recovery *recovery, struct found *found, str
 
 /* ---- 3: the sequence ---------------------------------------------------------------------- */
 
-/* What is known to have been durable: frames say so; and a segment is only sealed when all before
-   it was synced. */
+/* What is known to have been durable: what sealed segments had, and what frames say. */
 static void find_claims(struct recovery *recovery)
 {
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct found *found = &recovery->found[i];
-        if (found->segment == NULL || found->segment->kind != SEGMENT_APPENDED)
-            continue;
-        uint64_t claim =
-            found->known.sealed ? found->known.sequence_max : found->scan.durable_sequence;
-        if (claim > recovery->claimed)
-            recovery->claimed = claim;
+        if (found->known.sealed && found->known.sequence_max > recovery->sealed_max)
+            recovery->sealed_max = found->known.sequence_max;
+        if (found->segment != NULL && !found->known.sealed &&
+            found->segment->kind == SEGMENT_APPENDED &&
+            found->scan.durable_sequence > recovery->claimed)
+            recovery->claimed = found->scan.durable_sequence;
     }
 }
 
@@ -196,67 +197,67 @@ static void discard(struct recovery *recovery, struct found *found)
                   found->known.number,
                   found->scan.end - SEGMENT_HEADER_BYTES + found->scan.behind_bytes);
     found->scan.end = SEGMENT_HEADER_BYTES;
+    found->scan.behind_bytes = 0;
     found->scan.records = 0;
     found->scan.sequence_min = found->scan.sequence_max = 0;
 }
 
-/* What follows the numbers from segment to segment. */
-struct follower {
-    const struct found *last; /* the segment with the last frame that follows; NULL: none yet */
-    uint64_t expected;        /* the number that should come next; 0: not known */
-    bool broken;              /* something is missing: what comes later goes */
-};
-
 static void log_cut(const struct recovery *recovery, const struct found *found)
 {
-    if (found->scan.behind_bytes > 0)
-        store_log(recovery->db, KVS_LOG_WARN,
-                  "%08" PRIu32 ".seg: cut off a torn tail of %" PRIu64 " bytes at offset %" PRIu64
-                  "; it was not acknowledged",
-                  found->known.number, found->scan.behind_bytes, found->scan.end);
+    store_log(recovery->db, KVS_LOG_WARN,
+              "%08" PRIu32 ".seg: cut off a torn tail of %" PRIu64 " bytes at offset %" PRIu64
+              "; it was not acknowledged",
+              found->known.number, found->scan.behind_bytes, found->scan.end);
 }
 
-/* One unsealed appended segment. What is behind its frames is a torn write, or the footer that was
-   being written; whether something is missing shows in the next segment, or at the end. */
-static kvs_status follow_unsealed(struct recovery *recovery, struct follower *follower,
-                                  struct found *found, struct kvs_error *err)
+/* Where a frame is missing: behind the last one that follows, or at the beginning of the segment that
+   should have it. */
+static const struct found *where_it_broke(const struct recovery *recovery, const struct found *last)
 {
-    uint64_t first = found->scan.first_sequence;
-    if (first != 0 && follower->expected != 0 && first != follower->expected)
-        follower->broken = true;
-    if (follower->broken) {
-        if (recovery->claimed >= follower->expected)
-            return damaged(follower->last != NULL ? follower->last : found, follower->expected,
-                           err);
-        discard(recovery, found);
-        return KVS_OK;
+    for (uint32_t i = 0; i < recovery->count && (last == NULL || last->scan.behind_bytes == 0);
+         i++) {
+        const struct found *found = &recovery->found[i];
+        if (found->segment != NULL && !found->known.sealed &&
+            found->segment->kind == SEGMENT_APPENDED &&
+            (last == NULL || (found->scan.first_sequence == 0 && found->scan.behind_bytes > 0)))
+            last = found;
     }
-    log_cut(recovery, found);
-    if (first != 0) {
-        follower->expected = found->scan.next_sequence;
-        follower->last = found;
-    }
-    return KVS_OK;
+    return last;
 }
 
+/* Follows the numbers through the unsealed segments. What is behind a segment's frames is a torn
+   write, or the footer that was being written; whether something is missing shows in the next
+   segment, or at the end. */
 static kvs_status follow_sequence(struct recovery *recovery, struct kvs_error *err)
 {
-    struct follower follower = {.last = NULL};
+    const struct found *last = NULL; /* the one with the last frame that follows */
+    bool broken = false;             /* something is missing: what comes later goes */
+    recovery->next = recovery->sealed_max + 1;
+    qsort(recovery->found, recovery->count, sizeof(*recovery->found), by_first_number);
     for (uint32_t i = 0; i < recovery->count; i++) {
         struct found *found = &recovery->found[i];
-        if (found->segment == NULL || found->segment->kind != SEGMENT_APPENDED)
+        uint64_t first = found->scan.first_sequence;
+        if (found->segment == NULL || found->known.sealed ||
+            found->segment->kind != SEGMENT_APPENDED)
             continue;
-        if (found->known.sealed) {
-            if (found->known.sequence_max != 0)
-                follower.expected = found->known.sequence_max + 1;
+        broken = broken || first > recovery->next;
+        if (broken) {
+            if (first != 0 && recovery->claimed < recovery->next)
+                discard(recovery, found);
             continue;
         }
-        kvs_status status = follow_unsealed(recovery, &follower, found, err);
-        if (status != KVS_OK)
-            return status;
+        if (first != 0 && found->scan.next_sequence > recovery->next) {
+            recovery->next = found->scan.next_sequence;
+            last = found;
+        }
     }
-    if (follower.last != NULL && recovery->claimed >= follower.expected)
-        return damaged(follower.last, follower.expected, err);
+    if (recovery->claimed >= recovery->next)
+        return damaged(where_it_broke(recovery, last), recovery->next, err);
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        const struct found *found = &recovery->found[i];
+        if (found->segment != NULL && !found->known.sealed && found->scan.behind_bytes > 0)
+            log_cut(recovery, found);
+    }
     return KVS_OK;
 }
 
@@ -265,10 +266,7 @@ static kvs_status check_compacted(struct recovery *recovery, struct kvs_error *e
 {
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct found *found = &recovery->found[i];
-        if (found->segment == NULL || found->known.sealed ||
-            found->segment->kind != SEGMENT_COMPACTED)
-            continue;
-        if (found->scan.end < found->known.end)
+        if (found->segment != NULL && !found->known.sealed && found->scan.end < found->known.end)
             return damaged(found, found->scan.next_sequence, err);
     }
     return KVS_OK;
@@ -366,8 +364,8 @@ static kvs_status build_index(struct recovery *recovery, uint32_t threads, struc
         status = rebuild_index(db, segments, entries, count, threads, &sequence_max, err);
     for (uint32_t i = 0; i < count && entries != NULL; i++)
         footer_entries_deinit(&entries[i]);
-    db->sequence = sequence_max + 1;
-    atomic_store_explicit(&db->sequence_seen, db->sequence, memory_order_relaxed);
+    db->sequence = recovery->next > sequence_max ? recovery->next : sequence_max + 1;
+    atomic_store_explicit(&db->durable_sequence, db->sequence - 1, memory_order_relaxed);
     free(segments);
     free(entries);
     return status;
@@ -385,7 +383,6 @@ static kvs_status find_segments(struct recovery *recovery, struct kvs_error *err
     recovery->count = count;
     for (uint32_t i = 0; i < count; i++)
         recovery->found[i].known = *manifest_segment_at(db->manifest, i);
-    qsort(recovery->found, count, sizeof(*recovery->found), by_generation);
     for (uint32_t i = 0; i < count; i++) {
         struct found *found = &recovery->found[i];
         kvs_status status = found->known.removing ? remove_found(recovery, found, err)

@@ -6,7 +6,7 @@
  *      0  u32  magic "KVS1"        16  u64  generation
  *      4  u32  CRC-32C of 8 to 64  24  u64  bytes of the file when it was made
  *      8  u32  format, 1           32  u32  kind: 1 appended, 2 compacted
- *     12  u32  number              40  u64  birth: the next sequence number when it was made
+ *     12  u32  number              40  u64  birth, compacted ones only: see struct segment
  *                                  36, 48  zeros
  * Frames follow without gaps, then zeros up to the file's end, or once sealed the footer (footer.h).
  *
@@ -64,7 +64,7 @@ struct segment {
 
     /* The appender's while it is active, constant afterwards. */
     uint64_t records;
-    uint64_t sequence_min; /* 0: none yet */
+    _Atomic uint64_t sequence_min; /* 0: none yet; read by the compactor meanwhile, relaxed */
     uint64_t sequence_max;
 
     /* The keeper's and the compactor's (under the keeper's lock). */
@@ -137,9 +137,10 @@ static inline uint64_t segment_room(const struct segment *segment)
 /* Counts a record that was added. The appender's. */
 static inline void segment_count_record(struct segment *segment, uint64_t sequence)
 {
+    uint64_t least = atomic_load_explicit(&segment->sequence_min, memory_order_relaxed);
     segment->records++;
-    if (segment->sequence_min == 0 || sequence < segment->sequence_min)
-        segment->sequence_min = sequence;
+    if (least == 0 || sequence < least)
+        atomic_store_explicit(&segment->sequence_min, sequence, memory_order_relaxed);
     if (sequence > segment->sequence_max)
         segment->sequence_max = sequence;
 }

@@ -66,9 +66,8 @@ struct kvs_db {
 
     /* Guarded by append_lock: the appender's. */
     _Alignas(64) pthread_mutex_t append_lock;
-    struct segment *active;         /* NULL: nothing is appended any more */
-    uint64_t sequence;              /* the next one */
-    _Atomic uint64_t sequence_seen; /* the same, for threads without the lock: release, acquire */
+    struct segment *active; /* NULL: nothing is appended any more */
+    uint64_t sequence;      /* the next one */
     struct pending_table pending;
     struct staged *staged; /* scratch of the batch at hand */
     uint64_t staged_cap;
@@ -76,9 +75,11 @@ struct kvs_db {
     uint64_t scratch_cap;
     struct write *unsynced_first; /* appended, waiting for the disk */
     struct write *unsynced_last;
-    struct segment *rolled;    /* complete, not yet synced; newest first */
-    uint64_t durable_sequence; /* all up to this number is known durable; for frames */
-    uint64_t pace_debt_ns;     /* what writers still have to wait, so that compaction keeps up */
+    struct segment *rolled; /* complete, not yet synced; newest first */
+    /* All up to this number is durable and in the index. Written under the lock, release; read by
+       threads without it, acquire. */
+    _Atomic uint64_t durable_sequence;
+    uint64_t pace_debt_ns; /* what writers still have to wait, so that compaction keeps up */
     uint64_t appended_records;
     uint64_t appended_bytes;
 
@@ -114,11 +115,14 @@ struct kvs_db {
     pthread_cond_t keeper_done;
     struct manifest *manifest;
     struct segment *spare;         /* made, in the manifest, empty */
+    bool spare_lent;               /* its space went to the compactor: none is to be made now */
     struct segment_queue complete; /* to be sealed */
     struct segment_queue dropped;  /* no reader can reach them any more: to be removed */
     uint64_t retiring;             /* segments ever dropped: those whose file is not gone yet are */
                                    /* retiring - dropped.done */
     uint32_t next_number;          /* where the search for a free number begins */
+    bool has_kept;                 /* kept_number is an entry without a file (keeper.c, I5) */
+    uint32_t kept_number;
     bool keeper_stop;
     bool keeper_runs;
     pthread_t keeper;
@@ -135,7 +139,9 @@ struct kvs_db {
     bool compactor_stop;
     bool compactor_runs;
     pthread_t compactor;
-    struct segment *compact_output; /* the compactor's thread's own */
+    /* The compactor's thread's own. */
+    struct segment *compact_output;
+    uint64_t compact_birth; /* of the next output: see compactor.c, I3 */
 
     /* Set by the compactor, read by writers; relaxed: only speed. */
     _Atomic uint64_t pace_ns_per_mib; /* how long a writer waits for each MiB that it appends */
