@@ -9,7 +9,7 @@
  *
  * Three ways to the same number:
  *   - x86-64: the crc32 instruction takes 8 bytes, has a latency of three cycles and can be started
- *     in each. So inputs from 48 bytes on are cut into three lanes of equal length, which are
+ *     in each. So inputs from 72 bytes on are cut into three lanes of equal length, which are
  *     computed side by side and put together with two carry-less multiplications (lanes_join).
  *   - ARMv8: the crc32c instructions, 8 bytes at a time.
  *   - Everywhere: eight tables of 256 words, 8 bytes at a time ("slicing by 8").
@@ -65,9 +65,10 @@ uint32_t crc32c_portable(uint32_t crc, const void *from, size_t bytes)
     crc = ~crc;
     for (; bytes >= 8; bytes -= 8, at += 8) {
         uint64_t word = load_le64(at) ^ crc;
-        crc = 0;
-        for (unsigned i = 0; i < 8; i++)
-            crc ^= crc32c_tables[7 - i][word >> (8 * i) & 0xff];
+        crc = crc32c_tables[7][word & 0xff] ^ crc32c_tables[6][word >> 8 & 0xff] ^
+              crc32c_tables[5][word >> 16 & 0xff] ^ crc32c_tables[4][word >> 24 & 0xff] ^
+              crc32c_tables[3][word >> 32 & 0xff] ^ crc32c_tables[2][word >> 40 & 0xff] ^
+              crc32c_tables[1][word >> 48 & 0xff] ^ crc32c_tables[0][word >> 56];
     }
     for (; bytes > 0; bytes--, at++)
         crc = crc >> 8 ^ crc32c_tables[0][(crc ^ *at) & 0xff];
@@ -129,7 +130,7 @@ crc32c_hardware(uint32_t crc, const void *from, size_t bytes)
 {
     const uint8_t *at = from;
     uint64_t a = (uint32_t)~crc;
-    while (bytes >= 48) {
+    while (bytes >= 72) {
         size_t words = bytes / 24 < LANE_WORDS_MAX ? bytes / 24 : LANE_WORDS_MAX;
         uint64_t b = 0;
         uint64_t c = 0;
