@@ -113,6 +113,7 @@ kvs_status life_spawn(struct kvs_pool *pool, const struct kvs_job *job)
     (void)pthread_mutex_lock(&pool->lock);
     kvs_status status = KVS_OK;
     struct task *task = NULL;
+    GThreadPool *threads = pool->threads;
     uint64_t limit = pool->config.queue_limit;
     if (pool->state != POOL_OPEN)
         status = KVS_CLOSED;
@@ -129,7 +130,7 @@ kvs_status life_spawn(struct kvs_pool *pool, const struct kvs_job *job)
         return status;
     /* The job counts as accepted, so the GThreadPool lives until it has run. A failure means that
        GLib could not start a missing thread: the task is queued nevertheless. */
-    (void)g_thread_pool_push(pool->threads, task, NULL);
+    (void)g_thread_pool_push(threads, task, NULL);
     return KVS_OK;
 }
 
