@@ -14,6 +14,7 @@
 #include "harness/results.h"
 #include "harness/runner.h"
 #include "peers/peers.h"
+#include "report/report.h"
 
 #define SYNC_KEYS         10000u
 #define SETTLE_MS         3000u
@@ -188,11 +189,14 @@ static kvs_status write_results(struct bench *bench, struct kvs_error *err)
     const struct options *options = bench->options;
     _cleanup_(freep) char *json = g_build_filename(options->out, "results.json", NULL);
     _cleanup_(freep) char *csv = g_build_filename(options->out, "results.csv", NULL);
+    _cleanup_(freep) char *html = g_build_filename(options->out, "report.html", NULL);
     kvs_status status = make_folder(options->out, err);
     if (status == KVS_OK)
         status = results_write_json(&bench->results, json, err);
     if (status == KVS_OK)
         status = results_write_csv(&bench->results, csv, err);
+    if (status == KVS_OK)
+        status = report_write(&bench->results, html, err);
     if (status == KVS_OK && options->save != NULL) {
         _cleanup_(freep) char *name = g_strdup_printf("%s.json", options->save);
         _cleanup_(freep) char *path = g_build_filename(options->baselines, name, NULL);
@@ -201,7 +205,7 @@ static kvs_status write_results(struct bench *bench, struct kvs_error *err)
             status = results_write_json(&bench->results, path, err);
     }
     results_print(&bench->results, stdout);
-    (void)printf("results: %s and %s\n", json, csv);
+    (void)printf("report: %s (figures: results.json, results.csv beside it)\n", html);
     return status;
 }
 

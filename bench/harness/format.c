@@ -15,25 +15,41 @@ static void format_digits(double value, const char *suffix, char text[FORMAT_MAX
     (void)snprintf(text, FORMAT_MAX, "%.*f%s", decimals, value, suffix);
 }
 
+static void format_round(double value, const char *suffix, char text[FORMAT_MAX])
+{
+    (void)snprintf(text, FORMAT_MAX, "%g%s", value, suffix);
+}
+
 static void format_scaled(double value, const char *const *suffixes, size_t suffix_count,
-                          char text[FORMAT_MAX])
+                          void (*write)(double, const char *, char *), char text[FORMAT_MAX])
 {
     size_t i = 0;
     for (; fabs(value) >= 999.5 && i + 1 < suffix_count; i++)
         value /= 1000;
-    format_digits(value, suffixes[i], text);
+    write(value, suffixes[i], text);
 }
+
+static const char *const figure_suffixes[] = {"", "k", "M", "G", "T"};
+static const char *const ns_suffixes[] = {"ns", "us", "ms", "s"};
 
 void format_figure(double value, char text[FORMAT_MAX])
 {
-    static const char *const suffixes[] = {"", "k", "M", "G", "T"};
-    format_scaled(value, suffixes, G_N_ELEMENTS(suffixes), text);
+    format_scaled(value, figure_suffixes, G_N_ELEMENTS(figure_suffixes), format_digits, text);
 }
 
 void format_ns(double ns, char text[FORMAT_MAX])
 {
-    static const char *const suffixes[] = {"ns", "us", "ms", "s"};
-    format_scaled(ns, suffixes, G_N_ELEMENTS(suffixes), text);
+    format_scaled(ns, ns_suffixes, G_N_ELEMENTS(ns_suffixes), format_digits, text);
+}
+
+void format_tick(double figure, char text[FORMAT_MAX])
+{
+    format_scaled(figure, figure_suffixes, G_N_ELEMENTS(figure_suffixes), format_round, text);
+}
+
+void format_tick_ns(double ns, char text[FORMAT_MAX])
+{
+    format_scaled(ns, ns_suffixes, G_N_ELEMENTS(ns_suffixes), format_round, text);
 }
 
 void format_named(const char *name, double value, char text[FORMAT_MAX])

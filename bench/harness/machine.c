@@ -96,7 +96,7 @@ static char *filesystem_text(const char *data_dir)
     return result;
 }
 
-static uint32_t cpu_count(void)
+uint32_t machine_cpus(void)
 {
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
@@ -136,7 +136,7 @@ void machine_init(struct machine *machine, const char *data_dir)
             ", NOT optimised"
 #endif
             ),
-        .cpus = cpu_count(),
+        .cpus = machine_cpus(),
         .memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
         .cache_bytes = cache_bytes(),
         .load = load,

@@ -19,6 +19,9 @@ struct machine { /* all texts owned; "unknown" where the system does not tell */
     double load;          /* of the last minute, when this was taken */
 };
 
+/* The CPUs that this process may use. */
+uint32_t machine_cpus(void);
+
 /* data_dir exists. Aborts without memory. */
 void machine_init(struct machine *machine, const char *data_dir);
 void machine_deinit(struct machine *machine);

@@ -4,23 +4,27 @@
 #include <inttypes.h>
 
 static const char csv_head[] =
-    "block,cell,threads,subject,unit,attempt,round,value,ops,wall_ns,settled,p50_ns,p99_ns,max_ns,"
-    "user_ns,system_ns,voluntary_switches,involuntary_switches,written_bytes,bounce_ns,"
+    "block,cell,threads,subject,unit,attempt,round,value,ops,wall_ns,settled,disturbed,p50_ns,p99_"
+    "ns,max_ns,"
+    "user_ns,system_ns,voluntary_switches,involuntary_switches,written_bytes,machine_ns,bounce_ns,"
     "multiply_ns,memory_ns,extras\n";
 
 static void csv_sample(GString *text, const struct series *series, const struct sample *sample)
 {
     const struct usage *usage = &sample->usage;
     const struct controls_reading *controls = &sample->controls;
-    g_string_append_printf(text, "%s,%s,%u,%s,%s,%u,%u,%.9g,%" PRIu64 ",%.0f,%d,%.0f,%.0f,%.0f",
+    g_string_append_printf(text, "%s,%s,%u,%s,%s,%u,%u,%.9g,%" PRIu64 ",%.0f,%d,%d,%.0f,%.0f,%.0f",
                            series->config.block, series->config.cell, series->config.threads,
                            series->config.subject, series->config.unit, sample->attempt,
                            sample->round, sample->value, sample->ops, sample->wall_ns,
-                           sample->settled, sample->p50_ns, sample->p99_ns, sample->max_ns);
-    g_string_append_printf(
-        text, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%.2f,%.3f,%.2f,",
-        usage->user_ns, usage->system_ns, usage->voluntary_switches, usage->involuntary_switches,
-        usage->written_bytes, controls->bounce_ns, controls->multiply_ns, controls->memory_ns);
+                           sample->settled, sample->disturbed, sample->p50_ns, sample->p99_ns,
+                           sample->max_ns);
+    g_string_append_printf(text,
+                           ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
+                           ",%.2f,%.3f,%.2f,",
+                           usage->user_ns, usage->system_ns, usage->voluntary_switches,
+                           usage->involuntary_switches, usage->written_bytes, usage->machine_ns,
+                           controls->bounce_ns, controls->multiply_ns, controls->memory_ns);
     for (uint32_t i = 0; i < sample->extra_count; i++)
         g_string_append_printf(text, "%s%s=%.9g", i > 0 ? ";" : "", sample->extras[i].name,
                                sample->extras[i].value);

@@ -52,6 +52,7 @@ static json_t *json_of_usage(const struct usage *usage)
     put(object, "voluntary_switches", whole(usage->voluntary_switches));
     put(object, "involuntary_switches", whole(usage->involuntary_switches));
     put(object, "written_bytes", whole(usage->written_bytes));
+    put(object, "machine_ns", whole(usage->machine_ns));
     return object;
 }
 
@@ -73,6 +74,7 @@ static json_t *json_of_sample(const struct sample *sample)
     put(object, "ops", whole(sample->ops));
     put(object, "wall_ns", number(sample->wall_ns));
     put(object, "settled", json_boolean(sample->settled));
+    put(object, "disturbed", json_boolean(sample->disturbed));
     if (sample->max_ns > 0) {
         put(object, "p50_ns", number(sample->p50_ns));
         put(object, "p99_ns", number(sample->p99_ns));

@@ -28,7 +28,7 @@ void results_init(struct results *results, const char *data_dir, int argc, char 
         g_string_append_printf(command, " %s", plain ? argv[i] : quoted);
     }
     *results = (struct results){
-        .when = g_date_time_format_iso8601(now),
+        .when = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ"),
         .command = g_string_free(command, FALSE),
         .series = g_ptr_array_new_with_free_func(series_destroy),
         .notes = g_array_new(FALSE, FALSE, sizeof(struct results_note)),
@@ -69,4 +69,17 @@ const struct series *results_peer(const struct results *results, const struct se
             return other;
     }
     return NULL;
+}
+
+uint32_t results_disturbed(const struct results *results, uint32_t *ret_all)
+{
+    uint32_t disturbed = 0;
+    uint32_t all = 0;
+    for (guint i = 0; i < results->series->len; i++) {
+        const struct series *series = g_ptr_array_index(results->series, i);
+        for (guint k = 0; k < series->samples->len; k++, all++)
+            disturbed += series_sample(series, k)->disturbed;
+    }
+    *ret_all = all;
+    return disturbed;
 }

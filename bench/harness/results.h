@@ -39,6 +39,9 @@ void results_note_add(struct results *results, const char *name, const char *val
 const struct series *results_peer(const struct results *results, const struct series *series,
                                   const char *subject);
 
+/* How many samples there are, and how many of them were taken while others used the CPUs. */
+uint32_t results_disturbed(const struct results *results, uint32_t *ret_all);
+
 /* Writes a file anew (by way of a temporary one beside it). KVS_OK, KVS_IO. */
 KVS_MUST_USE kvs_status results_write_json(const struct results *results, const char *path,
                                            struct kvs_error *err);

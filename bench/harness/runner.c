@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "harness/controls.h"
+#include "harness/machine.h"
 #include "harness/progress.h"
 #include "harness/random.h"
 
@@ -18,6 +19,7 @@
 struct run {
     const struct runner_config *config;
     struct controls *controls;
+    uint32_t cpus;
     struct progress progress;
     struct random random;
     struct histogram latency; /* of the sample that is taken now */
@@ -121,8 +123,10 @@ static void take_sample(struct run *run, struct series *series, uint32_t attempt
     if (!run->config->no_controls)
         sample.controls = controls_read(run->controls);
     struct usage before = usage_now();
+    uint64_t begin_ns = clock_now_ns();
     kvs_status status =
         series->config.ops->sample(series->config.arg, &sample, &run->latency, &error);
+    double spent_ns = (double)(clock_now_ns() - begin_ns);
     struct usage after = usage_now();
     if (status != KVS_OK) {
         series_fail(series, &error, status);
@@ -131,6 +135,7 @@ static void take_sample(struct run *run, struct series *series, uint32_t attempt
     if (!keep)
         return;
     sample.usage = usage_between(&before, &after);
+    sample.disturbed = usage_was_disturbed(&sample.usage, spent_ns, run->cpus);
     sample_take_latency(&sample, &run->latency);
     histogram_add(series->latency, &run->latency);
     g_array_append_val(series->samples, sample);
@@ -316,6 +321,7 @@ kvs_status runner_run(GPtrArray *series, const struct runner_config *config, str
 {
     _cleanup_(freep) struct run *run = g_new0(struct run, 1);
     run->config = config;
+    run->cpus = machine_cpus();
     kvs_status status = controls_new(&run->controls, err);
     if (status != KVS_OK)
         return status;

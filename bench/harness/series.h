@@ -39,7 +39,8 @@ struct sample {
     /* Filled in by the runner. */
     uint32_t attempt; /* 0 for the first */
     uint32_t round;
-    bool settled; /* the background threads were at rest when it began */
+    bool settled;   /* the background threads were at rest when it began */
+    bool disturbed; /* others used the CPUs meanwhile */
     struct usage usage;
     struct controls_reading controls;
     double p50_ns, p99_ns, max_ns; /* of the sample's latencies; 0 without any */
@@ -67,8 +68,10 @@ struct series_config {
     const char *cell;
     const char *subject;
     uint32_t threads;
+    const char *help; /* one line: what is done; a constant, or NULL */
     const char *unit; /* a constant: "ops/s", "ms", "bytes/key" */
     bool less_is_better;
+    bool floor;           /* the subject is no competitor: it shows what can be reached at most */
     double begin_s;       /* about how long begin takes, for the estimate */
     double sample_s;      /* and one sample */
     uint32_t samples_max; /* 0: as many as the precision needs */
@@ -78,7 +81,7 @@ struct series_config {
 };
 
 struct series {
-    struct series_config config; /* its texts are owned copies, but for unit */
+    struct series_config config; /* its texts are owned copies, but for help and unit */
     char *id;                    /* "CELL/tTHREADS/SUBJECT" */
     GArray *samples;             /* of struct sample */
     struct histogram *latency;   /* of all samples */

@@ -197,6 +197,17 @@ static void print_bounce(const struct results *results, FILE *out)
     g_array_free(values, TRUE);
 }
 
+static void print_disturbed(const struct results *results, FILE *out)
+{
+    uint32_t all;
+    uint32_t disturbed = results_disturbed(results, &all);
+    if (disturbed > 0)
+        (void)fprintf(out,
+                      "%u of %u samples were taken while other processes used more than a tenth of "
+                      "the CPUs\n",
+                      disturbed, all);
+}
+
 static void print_targets(const struct results *results, FILE *out)
 {
     if (results->targets->len > 0)
@@ -253,6 +264,7 @@ void results_print(const struct results *results, FILE *out)
 {
     print_blocks(results, out);
     print_bounce(results, out);
+    print_disturbed(results, out);
     print_targets(results, out);
     print_changes(results, out);
     print_failures(results, out);

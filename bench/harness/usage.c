@@ -5,11 +5,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
 #define SETTLE_WINDOW_NS (10 * NS_PER_MS)
-#define SETTLE_QUIET_MIN 2u /* quiet windows in a row */
+#define MACHINE_STEP_NS  (20.0 * (double)NS_PER_MS) /* what the steps of machine_ns may be off */
+#define SETTLE_QUIET_MIN 2u                         /* quiet windows in a row */
 
 static uint64_t timeval_ns(const struct timeval *time)
 {
@@ -36,16 +38,42 @@ static uint64_t proc_value(const char *path, const char *name, uint64_t scale)
     return value;
 }
 
+/* The busy time of all CPUs since the system started: user, nice, system, irq, softirq, steal. */
+static uint64_t machine_busy_ns(void)
+{
+    unsigned long long user, nice, system, idle, wait, irq, soft, steal;
+    FILE *file = fopen("/proc/stat", "re");
+    if (file == NULL)
+        return 0;
+    int count = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system,
+                       &idle, &wait, &irq, &soft, &steal);
+    (void)fclose(file);
+    if (count != 8)
+        return 0;
+    uint64_t ticks = user + nice + system + irq + soft + steal;
+    return ticks * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+bool usage_was_disturbed(const struct usage *between, double wall_ns, uint32_t cpus)
+{
+    double own_ns = (double)(between->user_ns + between->system_ns);
+    double others_ns = (double)between->machine_ns - own_ns - MACHINE_STEP_NS;
+    return others_ns > USAGE_OTHERS_MAX * wall_ns * cpus;
+}
+
 struct usage usage_now(void)
 {
     struct rusage own;
+    struct rusage children;
     (void)getrusage(RUSAGE_SELF, &own);
+    (void)getrusage(RUSAGE_CHILDREN, &children);
     return (struct usage){
-        .user_ns = timeval_ns(&own.ru_utime),
-        .system_ns = timeval_ns(&own.ru_stime),
+        .user_ns = timeval_ns(&own.ru_utime) + timeval_ns(&children.ru_utime),
+        .system_ns = timeval_ns(&own.ru_stime) + timeval_ns(&children.ru_stime),
         .voluntary_switches = (uint64_t)own.ru_nvcsw,
         .involuntary_switches = (uint64_t)own.ru_nivcsw,
         .written_bytes = proc_value("/proc/self/io", "write_bytes", 1),
+        .machine_ns = machine_busy_ns(),
     };
 }
 
@@ -57,6 +85,7 @@ struct usage usage_between(const struct usage *before, const struct usage *after
         .voluntary_switches = after->voluntary_switches - before->voluntary_switches,
         .involuntary_switches = after->involuntary_switches - before->involuntary_switches,
         .written_bytes = after->written_bytes - before->written_bytes,
+        .machine_ns = after->machine_ns - before->machine_ns,
     };
 }
 

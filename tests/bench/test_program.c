@@ -102,7 +102,7 @@ static void every_cell_gives_a_figure(void **state)
     assert_non_null(find_series(root, "set_sync/t8/append"));
     json_decref(root);
     assert_non_null(strstr(output.out, "get t1 [ops/s]"));
-    assert_non_null(strstr(output.out, "/out/results.json"));
+    assert_non_null(strstr(output.out, "/out/report.html"));
     _cleanup_(freep) char *base = path_join(dir, ".");
     GDir *folder = g_dir_open(base, 0, NULL);
     for (const char *name; (name = g_dir_read_name(folder)) != NULL;)
