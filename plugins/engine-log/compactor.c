@@ -448,7 +448,9 @@ kvs_status compactor_start(struct kvs_db *db, struct kvs_error *err)
     copier->db = db;
     copier->buffer = NULL;
     copier->buffer_cap = 0;
+    (void)pthread_mutex_lock(&db->compact_lock); /* the keeper runs already */
     db->compact_look = true;
+    (void)pthread_mutex_unlock(&db->compact_lock);
     int error = pthread_create(&db->compactor, NULL, compactor_main, copier);
     if (error != 0) {
         free(copier);
