@@ -1,0 +1,170 @@
+/*
+ * Commit rounds on a disk that waits, fails or is full: nothing is visible before it is durable, one
+ * failed sync makes the store read-only, a full disk does not.
+ */
+#include "disk_watched.h"
+#include "store_support.h"
+
+#include <stdlib.h>
+
+#define SMALL STORE_VALUE_LEAST
+
+struct fixture {
+    char *dir;
+    struct watched *watched;
+    struct test_store store;
+};
+
+static void begin(struct fixture *fixture, uint32_t durability)
+{
+    struct test_error error;
+    fixture->dir = temp_dir_new();
+    fixture->watched = watched_new(fixture->dir);
+    assert_status(KVS_OK,
+                  test_store_open(&fixture->store, NULL, watched_disk(fixture->watched), durability,
+                                  KVS_OPEN_CREATE, &error),
+                  &error);
+}
+
+static void end(struct fixture *fixture)
+{
+    watched_free(fixture->watched);
+    temp_dir_free(fixture->dir);
+}
+
+struct writer {
+    struct test_store *store;
+    uint64_t key;
+    uint64_t version;
+    kvs_status status;
+    pthread_t thread;
+};
+
+static void *write_main(void *arg)
+{
+    struct writer *writer = arg;
+    writer->status = put(writer->store, writer->key, writer->version, SMALL);
+    return NULL;
+}
+
+static void start(struct writer *writer)
+{
+    assert_int_equal(0, pthread_create(&writer->thread, NULL, write_main, writer));
+}
+
+static bool is_held(void *arg)
+{
+    return watched_held(arg) > 0;
+}
+
+static bool both_pending(void *arg)
+{
+    return test_store_stat(arg, "pending_records") == 2;
+}
+
+/* One write is in the round whose sync waits, the other one waits for the next round. */
+static void hold_two(struct fixture *fixture, struct writer writers[2])
+{
+    watched_hold_syncs(fixture->watched, ".seg");
+    for (uint64_t i = 0; i < 2; i++)
+        writers[i] = (struct writer){.store = &fixture->store, .key = 1 + i, .version = 2};
+    start(&writers[0]);
+    wait_until(is_held, fixture->watched);
+    start(&writers[1]);
+    wait_until(both_pending, &fixture->store);
+}
+
+static void test_invisible_until_durable(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct writer writers[2];
+    begin(&fixture, KVS_DURABILITY_ALWAYS);
+    for (uint64_t key = 1; key <= 2; key++)
+        assert_int_equal(KVS_OK, put(&fixture.store, key, 1, SMALL));
+    hold_two(&fixture, writers);
+    assert_int_equal(1, version_of(&fixture.store, 1));
+    assert_int_equal(1, version_of(&fixture.store, 2));
+    watched_release_syncs(fixture.watched, KVS_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(0, pthread_join(writers[i].thread, NULL));
+        assert_int_equal(KVS_OK, writers[i].status);
+        assert_int_equal(2, version_of(&fixture.store, 1 + i));
+    }
+    must_close_store(&fixture.store);
+    end(&fixture);
+}
+
+static void test_failed_sync(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct writer writers[2];
+    struct test_store again;
+    begin(&fixture, KVS_DURABILITY_ALWAYS);
+    for (uint64_t key = 1; key <= 2; key++)
+        assert_int_equal(KVS_OK, put(&fixture.store, key, 1, SMALL));
+    hold_two(&fixture, writers);
+    unsigned asked = watched_syncs(fixture.watched);
+    watched_release_syncs(fixture.watched, KVS_IO);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(0, pthread_join(writers[i].thread, NULL));
+    assert_int_equal(KVS_IO, writers[0].status);
+    assert_true(writers[1].status == KVS_IO || writers[1].status == KVS_READ_ONLY);
+    assert_int_equal(KVS_READ_ONLY, put(&fixture.store, 3, 1, SMALL));
+    assert_int_equal(KVS_READ_ONLY, del(&fixture.store, 1));
+    for (uint64_t key = 1; key <= 2; key++)
+        assert_int_equal(1, version_of(&fixture.store, key));
+    assert_int_equal(1, test_store_stat(&fixture.store, "read_only"));
+    assert_true(test_store_logged(&fixture.store, "read-only from now on"));
+    assert_int_not_equal(KVS_OK, test_store_close(&fixture.store));
+    assert_int_equal(asked, watched_syncs(fixture.watched)); /* no second try */
+    watched_release_syncs(fixture.watched, KVS_OK);
+    must_open_store(&again, fixture.dir, KVS_DURABILITY_ALWAYS);
+    for (uint64_t key = 1; key <= 2; key++) {
+        uint64_t version = version_of(&again, key);
+        assert_true(version == 1 || version == 2);
+    }
+    assert_int_equal(0, version_of(&again, 3));
+    must_close_store(&again);
+    end(&fixture);
+}
+
+static bool can_set(void *arg)
+{
+    return put(arg, 1000, 1, 20000) == KVS_OK;
+}
+
+static void test_full_disk(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    kvs_status status = KVS_OK;
+    uint64_t count = 0;
+    begin(&fixture, KVS_DURABILITY_NONE);
+    watched_reserve_gives(fixture.watched, KVS_NO_SPACE);
+    while (count < 1000 && (status = put(&fixture.store, count, 1, 20000)) == KVS_OK)
+        count++;
+    assert_int_equal(KVS_NO_SPACE, status);
+    assert_int_equal(0, test_store_stat(&fixture.store, "read_only"));
+    for (uint64_t key = 0; key < count; key++)
+        assert_int_equal(1, version_of(&fixture.store, key));
+    for (uint64_t key = 0; key < count; key += 2)
+        assert_int_equal(KVS_OK, del(&fixture.store, key));
+    watched_reserve_gives(fixture.watched, KVS_OK);
+    wait_until(can_set, &fixture.store);
+    for (uint64_t key = 0; key < count; key++)
+        assert_int_equal(key % 2, version_of(&fixture.store, key));
+    must_close_store(&fixture.store);
+    end(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_invisible_until_durable),
+        cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
