@@ -114,8 +114,9 @@ static void sample_take_space(struct cell_run *run, struct sample *ret)
     ret->value = at_once_bytes / live_bytes;
     sample_extra_add(ret, "settled_x_live", settled_bytes / live_bytes);
     sample_extra_add(ret, "disk_bytes", at_once_bytes);
-    sample_extra_add(ret, "beyond_3_segments_x_live",
-                     (at_once_bytes - 3.0 * (double)space.segment_bytes) / live_bytes);
+    if (space.segment_bytes > 0) /* else nobody can tell: the target is then not judged */
+        sample_extra_add(ret, "beyond_3_segments_x_live",
+                         (at_once_bytes - 3.0 * (double)space.segment_bytes) / live_bytes);
 }
 
 static kvs_status space_measure(struct cell_run *run, struct sample *ret, struct histogram *latency,
