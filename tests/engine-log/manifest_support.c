@@ -9,8 +9,8 @@ int folder_setup(void **state)
 {
     struct folder *folder = calloc(1, sizeof(*folder));
     assert_non_null(folder);
-    folder->path = temp_dir_new();
-    assert_int_equal(disk_open_real(folder->path, &folder->real, NULL), KVS_OK);
+    folder->sim = disk_sim_new();
+    folder->real = disk_sim_folder(folder->sim, "data");
     folder->disk = disk_faulty_new(folder->real);
     *state = folder;
     return 0;
@@ -21,7 +21,7 @@ int folder_teardown(void **state)
     struct folder *folder = *state;
     disk_close(folder->disk);
     disk_close(folder->real);
-    temp_dir_free(folder->path);
+    disk_sim_free(folder->sim);
     free(folder);
     return 0;
 }

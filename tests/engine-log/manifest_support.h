@@ -3,6 +3,7 @@
 #define TESTS_MANIFEST_SUPPORT_H
 
 #include "disk_faulty.h"
+#include "disk_sim.h"
 #include "manifest.h"
 #include "support/support.h"
 
@@ -10,9 +11,9 @@
 
 /* A test's state, made by folder_setup(). */
 struct folder {
-    char *path;
-    struct disk *real;
-    struct disk *disk; /* faulty, before the real one */
+    struct disk_sim *sim;
+    struct disk *real; /* a folder of it */
+    struct disk *disk; /* faulty, before that one */
 };
 
 int folder_setup(void **state);
