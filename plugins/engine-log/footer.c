@@ -27,9 +27,9 @@
 #define CHECKED_BEGIN   8u                   /* the trailer's CRC covers from here to its end */
 #define SEED_SEED       UINT64_C(0x6B76732D636865)
 #define ENTRIES_MIN     1024u
-#define BUCKET_BITS_MAX 18u /* of the sort: 1 MiB of counters */
-#define BUCKET_ENTRIES  4u  /* on average */
-#define INSERTION_MAX   32u /* entries that are sorted by insertion */
+#define BUCKET_BITS_MAX 18u   /* of the sort: 1 MiB of counters */
+#define BUCKET_ENTRIES  4u    /* on average */
+#define INSERTION_MAX   32u   /* entries that are sorted by insertion */
 #define CHECK_ENTRIES   1024u /* whose CRC is computed at once, so that they are still in the cache */
 
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "footers are mapped as they stand in the file");
@@ -273,8 +273,11 @@ static kvs_status make_room(struct segment *segment, uint64_t bytes, struct kvs_
     kvs_status status = disk_file_size(segment->file, &now, err);
     if (status != KVS_OK || now >= bytes)
         return status;
-    status = disk_file_reserve(segment->file, bytes, err);
-    return status == KVS_UNSUPPORTED ? KVS_OK : status; /* then writing meets a full disk */
+    status = disk_file_reserve(segment->file, bytes, NULL);
+    if (status == KVS_OK || status == KVS_UNSUPPORTED) /* then writing meets a full disk */
+        return KVS_OK;
+    return kvs_error_set(err, status, 0, "cannot make room for the footer of segment %" PRIu32,
+                         segment->number);
 }
 
 static kvs_status write_behind(struct segment *segment, uint64_t end,
@@ -319,28 +322,45 @@ kvs_status footer_write(struct segment *segment, const struct footer_entries *en
 struct trailer {
     uint32_t crc; /* of the entries */
     uint64_t count;
+    uint64_t generation;
     uint64_t sequence_min;
     uint64_t sequence_max;
+    uint64_t end;
 };
 
-/* True when the trailer is sound and belongs to this segment as it is. */
-static bool trailer_read(const struct segment *segment, uint64_t end, struct trailer *ret_trailer)
+/* True when the trailer is sound and the file has room for what it says. */
+static bool trailer_read(const struct segment *segment, struct trailer *ret_trailer)
 {
     const uint8_t *from = segment->memory + segment->bytes - FOOTER_TRAILER_BYTES;
-    uint64_t room = segment->bytes - end - FOOTER_TRAILER_BYTES;
     if (load_le32(from) != MAGIC ||
-        load_le32(from + 4) != crc32c(segment->salt, from + CHECKED_BEGIN,
-                                      FOOTER_TRAILER_BYTES - CHECKED_BEGIN) ||
-        load_le32(from + 12) != FOOTER_FORMAT || load_le64(from + 24) != segment->generation ||
-        load_le64(from + 48) != end || room % FOOTER_ENTRY_BYTES != 0 ||
-        load_le64(from + 16) != room / FOOTER_ENTRY_BYTES)
+        load_le32(from + 4) !=
+            crc32c(segment->salt, from + CHECKED_BEGIN, FOOTER_TRAILER_BYTES - CHECKED_BEGIN) ||
+        load_le32(from + 12) != FOOTER_FORMAT)
         return false;
-    *ret_trailer = (struct trailer){
+    struct trailer trailer = {
         .crc = load_le32(from + 8),
         .count = load_le64(from + 16),
+        .generation = load_le64(from + 24),
         .sequence_min = load_le64(from + 32),
         .sequence_max = load_le64(from + 40),
+        .end = load_le64(from + 48),
     };
+    if (trailer.end < SEGMENT_HEADER_BYTES || trailer.end % FOOTER_UNIT != 0 ||
+        trailer.end > segment->bytes - FOOTER_TRAILER_BYTES ||
+        (segment->bytes - FOOTER_TRAILER_BYTES - trailer.end) % FOOTER_ENTRY_BYTES != 0 ||
+        trailer.count != (segment->bytes - FOOTER_TRAILER_BYTES - trailer.end) / FOOTER_ENTRY_BYTES)
+        return false;
+    *ret_trailer = trailer;
+    return true;
+}
+
+bool footer_find_end(const struct segment *segment, uint64_t *ret_end)
+{
+    struct trailer trailer;
+    if (segment->bytes < SEGMENT_HEADER_BYTES + FOOTER_TRAILER_BYTES ||
+        !trailer_read(segment, &trailer))
+        return false;
+    *ret_end = trailer.end;
     return true;
 }
 
@@ -361,8 +381,7 @@ static bool entries_are_sound(const struct footer_entry *items, uint64_t end, ui
     uint32_t crc = salt;
     bool sound = true;
     for (uint64_t i = 0; i < trailer->count && sound;) {
-        uint64_t until =
-            trailer->count - i < CHECK_ENTRIES ? trailer->count : i + CHECK_ENTRIES;
+        uint64_t until = trailer->count - i < CHECK_ENTRIES ? trailer->count : i + CHECK_ENTRIES;
         crc = crc32c(crc, items + i, (until - i) * FOOTER_ENTRY_BYTES);
         for (; i < until; i++)
             sound &= is_plausible(&items[i], end, trailer) &&
@@ -381,7 +400,8 @@ kvs_status footer_open(const struct segment *segment, uint64_t end,
     if (end < SEGMENT_HEADER_BYTES || end % FOOTER_UNIT != 0 || segment->bytes < end ||
         segment->bytes - end < FOOTER_TRAILER_BYTES)
         return corrupt(segment, end, "there is no room for the footer that belongs here", err);
-    if (!trailer_read(segment, end, &trailer))
+    if (!trailer_read(segment, &trailer) || trailer.end != end ||
+        trailer.generation != segment->generation)
         return corrupt(segment, segment->bytes - FOOTER_TRAILER_BYTES,
                        "the trailer of the footer is damaged", err);
     const struct footer_entry *items = (const void *)(segment->memory + end);

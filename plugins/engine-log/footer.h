@@ -104,4 +104,8 @@ KVS_MUST_USE kvs_status footer_write(struct segment *segment, const struct foote
 KVS_MUST_USE kvs_status footer_open(const struct segment *segment, uint64_t end,
                                     struct footer_entries *ret_entries, struct kvs_error *err);
 
+/* Where the frames of a segment end, as the trailer at the end of its file says, whatever its
+   generation: for salvaging. False: there is no sound trailer. Uses memory, bytes, salt. */
+bool footer_find_end(const struct segment *segment, uint64_t *ret_end);
+
 #endif

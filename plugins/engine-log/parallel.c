@@ -1,7 +1,6 @@
 /* See parallel.h. The threads take the next task's number from one counter until there is none. */
 #include "parallel.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 struct parallel {
@@ -54,4 +53,30 @@ void parallel_run(uint32_t threads, uint32_t tasks,
     (void)work(&workers[0]);
     for (uint32_t i = 0; i < started; i++)
         (void)pthread_join(ids[i], NULL);
+}
+
+/* ---- failures ----------------------------------------------------------------------------- */
+
+void parallel_failure_init(struct parallel_failure *failure, struct kvs_error *err)
+{
+    (void)pthread_mutex_init(&failure->lock, NULL);
+    failure->task = 0;
+    failure->status = KVS_OK;
+    failure->err = err;
+}
+
+void parallel_failure_deinit(struct parallel_failure *failure)
+{
+    (void)pthread_mutex_destroy(&failure->lock);
+}
+
+void parallel_failure_note(struct parallel_failure *failure, uint32_t task, kvs_status status,
+                           const struct kvs_error *error)
+{
+    (void)pthread_mutex_lock(&failure->lock);
+    if (failure->status == KVS_OK || task < failure->task) {
+        failure->task = task;
+        failure->status = kvs_error_set(failure->err, status, error->os_errno, "%s", error->msg);
+    }
+    (void)pthread_mutex_unlock(&failure->lock);
 }

@@ -211,8 +211,7 @@ static uint64_t first_from(const struct footer_entries *entries, uint64_t hash)
 static void log_progress(struct rebuild *rebuild)
 {
     const struct kvs_host *host = rebuild->db->host;
-    uint32_t done =
-        atomic_fetch_add_explicit(&rebuild->blocks_done, 1, memory_order_relaxed) + 1;
+    uint32_t done = atomic_fetch_add_explicit(&rebuild->blocks_done, 1, memory_order_relaxed) + 1;
     uint64_t now_ns = host->now_ns(host);
     uint64_t logged_ns = atomic_load_explicit(&rebuild->logged_ns, memory_order_relaxed);
     if (now_ns - logged_ns >= PROGRESS_EVERY_NS &&
@@ -316,11 +315,7 @@ struct gathering {
     struct kvs_bytes secret;
     /* By segment: each written by the one worker that has it. */
     struct footer_entries *entries;
-
-    pthread_mutex_t lock; /* guards the rest */
-    uint32_t failed;      /* the first segment that failed */
-    struct kvs_error *err;
-    kvs_status status;
+    struct parallel_failure failure;
 };
 
 static kvs_status gather(const struct gathering *gathering, uint32_t i, struct kvs_error *error)
@@ -347,14 +342,8 @@ static void gather_task(void *arg, uint32_t worker, uint32_t i)
     struct kvs_error error = KVS_ERROR_INIT(message);
     (void)worker;
     kvs_status status = gather(gathering, i, &error);
-    if (status == KVS_OK)
-        return;
-    (void)pthread_mutex_lock(&gathering->lock);
-    if (i < gathering->failed) {
-        gathering->failed = i;
-        gathering->status = kvs_error_set(gathering->err, status, 0, "%s", message);
-    }
-    (void)pthread_mutex_unlock(&gathering->lock);
+    if (status != KVS_OK)
+        parallel_failure_note(&gathering->failure, i, status, &error);
 }
 
 kvs_status rebuild_entries(struct kvs_db *db, struct segment *const *segments, uint32_t count,
@@ -366,20 +355,19 @@ kvs_status rebuild_entries(struct kvs_db *db, struct segment *const *segments, u
         .segments = segments,
         .secret = secret,
         .entries = calloc(count > 0 ? count : 1, sizeof(*ret_entries)),
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .failed = UINT32_MAX,
-        .err = err,
-        .status = KVS_OK,
     };
     if (gathering.entries == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory to build the index");
+    parallel_failure_init(&gathering.failure, err);
     parallel_run(threads, count, gather_task, &gathering);
+    kvs_status status = gathering.failure.status;
     for (uint32_t i = 0; i < count; i++) {
-        if (gathering.status == KVS_OK)
+        if (status == KVS_OK)
             ret_entries[i] = gathering.entries[i];
         else
             footer_entries_deinit(&gathering.entries[i]);
     }
+    parallel_failure_deinit(&gathering.failure);
     free(gathering.entries);
-    return gathering.status;
+    return status;
 }

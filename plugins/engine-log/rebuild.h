@@ -18,11 +18,9 @@
 /*
  * Gets the entries of each segment. Of a sealed one (segment->sealed) from its footer, or if that is
  * missing or damaged (which is logged) from its frames, whose CRCs are then checked; of others from
- * their frames, which recovery has checked.
- * segment->end says where
- * the frames end. ret_entries has room for count and is filled when KVS_OK is returned; the caller
- * deinits each. threads: at most so many work on it. Uses db->host, db->index. KVS_OK, KVS_CORRUPT,
- * KVS_NO_MEMORY.
+ * their frames, which recovery has checked. segment->end says where the frames end. ret_entries has
+ * room for count and is filled when KVS_OK is returned; the caller deinits each. threads: at most so
+ * many work on it. Uses db->host, db->index. KVS_OK, KVS_CORRUPT, KVS_NO_MEMORY.
  */
 KVS_MUST_USE kvs_status rebuild_entries(struct kvs_db *db, struct segment *const *segments,
                                         uint32_t count, uint32_t threads, struct kvs_bytes secret,

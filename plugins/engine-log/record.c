@@ -13,6 +13,8 @@
 #define FRAME_CRC_AT   4u
 #define FRAME_CRC_END  8u /* the frame's CRC covers its header from here on */
 
+#define CRC32C_POLYNOMIAL UINT32_C(0x82F63B78) /* with its bits reversed */
+
 static uint32_t load32(const uint8_t *from)
 {
     uint32_t value;
@@ -149,5 +151,41 @@ bool frame_check(const uint8_t *from, uint64_t limit, uint32_t salt,
         frame_crc(from, salt, header.records) != load32(from + FRAME_CRC_AT))
         return false;
     *ret_header = header;
+    return true;
+}
+
+/* ---- without the salt ----------------------------------------------------------------------- */
+
+/*
+ * A CRC is linear in what it begins with: crc(salt, data) is crc(0, data) ^ f(salt), where f takes a
+ * step for each bit of data, a shift and perhaps the polynomial. The polynomial has the bit that the
+ * shift leaves empty, so that bit says whether it was added, and each step can be undone.
+ */
+static uint32_t crc_undo(uint32_t difference, uint64_t bytes)
+{
+    for (uint64_t bit = 0; bit < 8 * bytes; bit++) {
+        bool added = difference >> 31 != 0;
+        difference = (added ? difference ^ CRC32C_POLYNOMIAL : difference) << 1 | added;
+    }
+    return difference;
+}
+
+bool frame_salt(const uint8_t *from, uint64_t limit, uint32_t *ret_salt)
+{
+    struct frame_header header;
+    if (!frame_view(from, limit, &header))
+        return false;
+    const uint8_t *at = from + FRAME_HEADER_BYTES;
+    const uint8_t *end = from + header.bytes;
+    for (uint32_t i = 0; i < header.records; i++) {
+        struct record record;
+        if (!record_view(at, (uint64_t)(end - at), &record))
+            return false;
+        at += record_bytes(record.key.len, record.value.len);
+    }
+    if (at != end)
+        return false;
+    uint64_t covered = FRAME_HEADER_BYTES - FRAME_CRC_END + header.records * sizeof(uint32_t);
+    *ret_salt = crc_undo(frame_crc(from, 0, header.records) ^ load32(from + FRAME_CRC_AT), covered);
     return true;
 }

@@ -87,4 +87,9 @@ bool frame_view(const uint8_t *from, uint64_t limit, struct frame_header *ret_he
 bool frame_check(const uint8_t *from, uint64_t limit, uint32_t salt,
                  struct frame_header *ret_header);
 
+/* The salt with which the CRC of the frame at `from` was made, for salvaging what is left of a store
+   that has lost its secret. False: its sizes cannot be. A frame that is not one, or damaged, gives
+   some salt or other: with the right one, frame_check() is content. */
+bool frame_salt(const uint8_t *from, uint64_t limit, uint32_t *ret_salt);
+
 #endif

@@ -54,6 +54,8 @@ static void look_behind(const struct segment *segment, uint64_t content_end,
             continue;
         }
         claim(result, header.durable_sequence);
+        if (result->behind_sequence == 0)
+            result->behind_sequence = header.sequence;
         at += header.bytes;
     }
 }

@@ -11,6 +11,7 @@ struct scan_result {
     uint64_t first_sequence;   /* of the first frame; 0: there is none */
     uint64_t next_sequence;    /* the number that would come next; 0: there is no frame */
     uint64_t durable_sequence; /* the largest that any sound frame claims, also behind `end` */
+    uint64_t behind_sequence;  /* of the first sound frame behind `end`; 0: there is none */
     uint64_t behind_bytes;     /* from `end` to the last byte that is not zero */
     uint64_t records;
     uint64_t sequence_min;

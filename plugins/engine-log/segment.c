@@ -94,24 +94,42 @@ static void header_make(uint8_t header[SEGMENT_HEADER_BYTES], const struct segme
     put32(header + 4, crc32c(0, header + CHECKED_BEGIN, CHECKED_END - CHECKED_BEGIN));
 }
 
-static kvs_status header_check(const uint8_t *header, const char *name, uint32_t number,
-                               uint64_t generation, struct kvs_error *err)
+bool segment_header_read(const uint8_t *from, struct segment_header *ret_header)
 {
-    uint32_t kind = get32(header + 32);
-    if (get32(header) != MAGIC ||
-        get32(header + 4) != crc32c(0, header + CHECKED_BEGIN, CHECKED_END - CHECKED_BEGIN) ||
+    uint32_t kind = get32(from + 32);
+    if (get32(from) != MAGIC ||
+        get32(from + 4) != crc32c(0, from + CHECKED_BEGIN, CHECKED_END - CHECKED_BEGIN) ||
         (kind != SEGMENT_APPENDED && kind != SEGMENT_COMPACTED))
+        return false;
+    *ret_header = (struct segment_header){
+        .format = get32(from + 8),
+        .number = get32(from + 12),
+        .generation = get64(from + 16),
+        .bytes = get64(from + 24),
+        .birth = get64(from + 40),
+        .kind = (enum segment_kind)kind,
+    };
+    return true;
+}
+
+static kvs_status header_check(const uint8_t *from, const char *name, uint32_t number,
+                               uint64_t generation, struct segment_header *ret_header,
+                               struct kvs_error *err)
+{
+    struct segment_header header;
+    if (!segment_header_read(from, &header))
         return kvs_error_set(err, KVS_CORRUPT, 0, "%s: the segment's header (offset 0) is damaged",
                              name);
-    if (get32(header + 8) > SEGMENT_FORMAT)
+    if (header.format > SEGMENT_FORMAT)
         return kvs_error_set(err, KVS_INCOMPATIBLE, 0,
                              "%s has format %" PRIu32 ", this kvs knows formats up to %u", name,
-                             get32(header + 8), SEGMENT_FORMAT);
-    if (get32(header + 12) != number || get64(header + 16) != generation)
+                             header.format, SEGMENT_FORMAT);
+    if (header.number != number || header.generation != generation)
         return kvs_error_set(err, KVS_CORRUPT, 0,
                              "%s holds segment %" PRIu32 " of generation %" PRIu64
                              ", the manifest expects segment %" PRIu32 " of generation %" PRIu64,
-                             name, get32(header + 12), get64(header + 16), number, generation);
+                             name, header.number, header.generation, number, generation);
+    *ret_header = header;
     return KVS_OK;
 }
 
@@ -219,10 +237,14 @@ static kvs_status segment_map_existing(struct segment *segment, const char *name
         return status;
     segment->memory = memory;
     segment->writable = !read_only;
-    status = header_check(segment->memory, name, segment->number, segment->generation, err);
-    segment->kind = (enum segment_kind)get32(segment->memory + 32);
-    segment->birth = get64(segment->memory + 40);
-    return status;
+    struct segment_header header = {0};
+    status =
+        header_check(segment->memory, name, segment->number, segment->generation, &header, err);
+    if (status != KVS_OK)
+        return status;
+    segment->kind = header.kind;
+    segment->birth = header.birth;
+    return KVS_OK;
 }
 
 kvs_status segment_open(struct disk *disk, uint32_t number, uint64_t generation,

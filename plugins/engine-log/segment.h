@@ -114,6 +114,20 @@ struct segment_config {
     const _Atomic uint32_t *cancel; /* not 0 while zeros are written: gives up with KVS_CLOSED */
 };
 
+/* What a segment's header says. */
+struct segment_header {
+    uint32_t format;
+    uint32_t number;
+    uint64_t generation;
+    uint64_t bytes; /* of the file when it was made */
+    uint64_t birth;
+    enum segment_kind kind;
+};
+
+/* Reads the header at the begin of a segment's file, of which SEGMENT_HEADER_BYTES are there. False: it
+   is damaged. */
+bool segment_header_read(const uint8_t *from, struct segment_header *ret_header);
+
 /* Makes a segment's file with its header, reserves its space, syncs it (not the folder). On failure
    the file is gone again. KVS_OK, KVS_NO_SPACE, KVS_IO, KVS_NO_MEMORY. */
 KVS_MUST_USE kvs_status segment_create(struct disk *disk, const struct segment_config *config,
