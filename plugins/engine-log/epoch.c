@@ -14,9 +14,9 @@
  *     registering, cleared before leaving. A key destructor of somebody else that runs after ours
  *     and begins a section registers the thread again, and ours runs once more.
  * I2  Of each node, next and run belong to the retirer before epoch_retire, to the epoch's lock
- * while it is queued, and to the reclaimer afterwards; run() may free the node. I3  The reclaimer
- * takes the whole queue before it waits: every section that was open when a node was queued is one
- * that this grace period waits for.
+ *     while it is queued, and to the reclaimer afterwards; run() may free the node.
+ * I3  The reclaimer takes the whole queue before it waits: every section that was open when a node
+ *     was queued is one that this grace period waits for.
  */
 #include <assert.h>
 #include <pthread.h>

@@ -2,36 +2,51 @@
  * The index: shards of hash tables, readers without locks.
  *
  * A hash's upper bits choose the shard, its lower 16 bits are the tag. A shard has one table, of
- * any number n of buckets; the key's search begins at bucket tag * n / 2^16. So the slots of a
+ * any number n of buckets; the search for a key begins at bucket tag * n / 2^16. So the slots of a
  * table, which hold tag and place, are all that is needed to build a table of another size, and no
- * record is ever read for it. The shards' number is fixed: shard and tag are all the hash that the
- * index remembers, so a key's candidates include another key's with a chance of keys / 2^(16 +
- * shard bits): 1 in 107 at 10 million keys and 2^14 shards, 1 in 86 at 100 million and 2^17.
+ * record is ever read for it. The shards' number is fixed: shard and tag are all of the hash that
+ * the index remembers, so a lookup meets another key's candidate with a chance of
+ * keys / 2^(16 + shard bits): 1 in 107 at 10 million keys and 2^14 shards, 1 in 86 at 100 million
+ * and 2^17.
  *
  * Files: index_inline.h the lookup; index_table.c one table; index_growth.c when and how tables are
  * replaced; index_arena.c their memory; index_iterate.c walking, snapshot; epoch.c grace periods.
  *
  * Threads: any. Readers are in a read section. Mutators hold the lock of their shard's stripe.
  *
- * Why a racing reader is safe:
- * I1  Publication. A record is complete before its place is stored in a slot (release), a table
- * before its address is stored in a head (release); readers load both with acquire.
- *     [index_table_put, index_replace, index_growth_publish; races: every reader checks its record]
- * I2  An entry swapped while it looks. A key that stays has its slot overwritten in one store,
- * never removed and put elsewhere: a reader sees the old place or the new one. The old one was
- * right within its section. [index_replace; races: swapped keys are always found] I3  An entry
- * moved. Within a published table no key ever moves, and a bucket once full is never seen with an
- * empty slot again (a removed key leaves its tag): the search for a key that is there never stops
- * before it. [index_table_put, index_remove; test_index: removed from a full bucket; model: MOVE,
- * UNFULL] I4  A table growing. A replaced table is never written again. A reader that still has it
- * sees what was true when it was replaced, a moment after the reader's section began, because a
- * section loads a head anew for each lookup. [stores only under the lock that replaced the head;
- * model: LATE] I5  A freed table. The memory of a table is reused or unmapped a grace period after
- * its head was replaced. [index_arena_leave -> epoch_retire; races under ASan and TSan; model:
- * NOGRACE] I6  A segment dropped. Each place shown was in a slot at some moment of the section;
- * whoever replaced or removed it waits for a grace period before the record goes. A place that is
- *     compared is a place of the same generation, so replace and remove hit what was meant.
- *     [the caller's duty; races: places are poisoned after a grace period and never seen]
+ * Why a racing reader is safe. In brackets: where the code keeps it; what checks it (the tests of
+ * races, tests/engine-log/test_index_races.c; the model, tests/engine-log/model, and which of the
+ * model's rules it is).
+ *
+ * I1  Publication. A record is complete before its place is stored in a slot (release), a table is
+ *     complete before its address is stored in a head (release). Readers load both with acquire.
+ *     [index_table_put, index_replace, index_growth_publish; races: each reader looks into the
+ *     record; model: UNWRITTEN, EARLY]
+ *
+ * I2  An entry swapped while a reader looks. A key that stays has its slot overwritten in one
+ *     store; it is never removed and put elsewhere. A reader sees the old place or the new one, and
+ *     the old one was right within its section.
+ *     [index_replace; races: swapped keys are always found; model: MOVE]
+ *
+ * I3  An entry behind a full bucket. Within a published table no key ever moves, and a bucket that
+ *     is full is never seen with an empty slot again (a removed key leaves its tag). So the search
+ *     for a key that is there never stops in front of it.
+ *     [index_table_put, index_remove; test_index: removed from a full bucket; model: UNFULL]
+ *
+ * I4  A table growing. A table that was replaced is never written again. A reader that still has it
+ *     sees what was true when it was replaced, which was within its section, as each lookup loads
+ *     the head anew.
+ *     [heads and slots are only stored to under the shard's lock; races; model: LATE]
+ *
+ * I5  A table freed. Its memory is reused or unmapped a grace period after its head was replaced.
+ *     [index_arena_leave; races, also under ASan and TSan; model: NOGRACE_TABLES]
+ *
+ * I6  A segment dropped. Each place shown was in a slot at some moment of the section; whoever
+ *     replaced or removed it waits for a grace period before the record goes and the place is used
+ *     again. So an old place that is compared within the section it was found in names the same
+ *     record still, and replace and remove hit what was meant.
+ *     [the caller's duty; races: places are poisoned after a grace period, then reused, and never
+ *     seen; model: NOGRACE_PLACES, NOCOMPARE, NOSECTION]
  *
  * What it does not do: keep keys, read records, know segments.
  */
@@ -101,6 +116,7 @@ static void index_init(struct index *index, const struct index_config *config)
 kvs_status index_new(const struct index_config *config, struct index **ret_index,
                      struct kvs_error *err)
 {
+    assert(config->size == sizeof(*config));
     if (config->shard_bits != 0 &&
         (config->shard_bits < INDEX_SHARD_BITS_MIN || config->shard_bits > INDEX_SHARD_BITS_MAX))
         return kvs_error_set(err, KVS_INVALID, 0, "shard bits %u are not within %u to %u",

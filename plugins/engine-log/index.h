@@ -120,7 +120,7 @@ static inline void index_cursor_begin(struct index_cursor *cursor, const struct 
                                       uint64_t hash);
 static inline uint64_t index_cursor_next(struct index_cursor *cursor);
 
-/* Starts fetching the cache line that a lookup of hash will read first. */
+/* Starts fetching the cache line that a lookup of hash will read first. Also outside a section. */
 static inline void index_prefetch(const struct index *index, uint64_t hash);
 
 /* ---- changes ---------------------------------------------------------------------------- */

@@ -80,8 +80,8 @@ static inline uint32_t index_home(uint64_t tag, uint32_t buckets)
     return (uint32_t)((tag * buckets) >> INDEX_TAG_BITS);
 }
 
-/* Bit i: slot i has the tag (0: is empty). The slots are not read at one moment, nor need they be.
- */
+/* Bit i: slot i has the tag (0: is empty). The slots are not read at one moment, nor need they be:
+   a slot that matters is loaded again. */
 static inline uint32_t index_bucket_match(const struct index_bucket *bucket, uint16_t tag,
                                           bool *ret_full)
 {

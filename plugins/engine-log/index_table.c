@@ -4,8 +4,8 @@
  *
  * Invariants, while a table is published:
  * T1  A key is never moved within a table.
- * T2  A bucket that is full once stays full: a key removed from a full bucket leaves its tag
- * behind. So whoever meets an empty slot need not look further.
+ * T2  A bucket that is full once stays full: a key removed from a full bucket leaves its tag.
+ *     So whoever meets an empty slot need not look further.
  */
 #include <assert.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * The index's protocol, small enough to be searched exhaustively: one shard, tables of two buckets of
- * two slots in two areas of memory, three keys that share tag and home bucket, five places for
+ * The index's protocol, small enough to be searched exhaustively: one shard, tables of two buckets
+ * of two slots in two areas of memory, three keys that share tag and home bucket, five places for
  * records. Publish, relocate, grow and reclaim run against a reader in every order that there is.
  * The invariants' numbers are those of plugins/engine-log/index.c.
  *
@@ -14,8 +14,8 @@
  * never looks at a free record (a free area has no keys in it: K would be missing). At the end the
  * index has the newest version.
  *
- * A reader's loads are a step each. What a mutator does under the shard's lock is one step as long as
- * it makes one store that readers can see: nobody else changes what it reads there. Where a rule
+ * A reader's loads are a step each. What a mutator does under the shard's lock is one step as long
+ * as it makes one store that readers can see: nobody else changes what it reads there. Where a rule
  * is broken there are more. Waiting between steps that readers cannot see apart is left out.
  *
  * Each macro breaks one rule; run.sh shows that the search then finds the error.
@@ -134,8 +134,8 @@ inline candidate(ret, at, seen)
     fi
 }
 
-/* Step by step as index_cursor_begin and index_cursor_next: the tags of a bucket, slot by slot, then
-   the candidates, then the next bucket if this one was full. ret: the place of K, or 0. */
+/* Step by step as index_cursor_begin and index_cursor_next: the tags of a bucket, slot by slot,
+   then the candidates, then the next bucket if this one was full. ret: the place of K, or 0. */
 inline look_up(ret, area, bucket, first, second, seen)
 {
     atomic { ret = 0; bucket = 0; area = head };
@@ -176,8 +176,7 @@ proctype reader()
     od
 }
 
-/* Replaces old by new where it still is, and retires the one that is not needed any more. ret: whether
-   it did. */
+/* Replaces old by new where it still is. ret: whether it did. */
 inline replace(old, new, area, i, ret)
 {
 #ifdef LATE
@@ -254,7 +253,8 @@ inline append_remove(place, i)
         slot_of(head, place, i);
 #ifndef UNFULL
         if
-        :: SLOT(head, (i / WIDTH) * WIDTH) != EMPTY && SLOT(head, (i / WIDTH) * WIDTH + 1) != EMPTY ->
+        :: SLOT(head, (i / WIDTH) * WIDTH) != EMPTY &&
+           SLOT(head, (i / WIDTH) * WIDTH + 1) != EMPTY ->
             SLOT(head, i) = REMOVED
         :: else -> SLOT(head, i) = EMPTY
         fi;
@@ -422,7 +422,7 @@ inline places_free(places, i)
     }
 }
 
-/* Takes all that is retired, waits until each section that was open then has ended, and frees it. */
+/* Takes all that is retired, waits until each section that was open then has ended, frees it. */
 proctype reclaimer()
 {
     byte i, places, areas;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Searches the model of the index exhaustively, in a few small settings; then breaks each of its rules
-# and expects that the search finds an error. Exit 77 (skipped) without spin or a C compiler.
+# Searches the model of the index exhaustively, in a few small settings; then breaks each of its
+# rules and expects that the search finds an error. Exit 77 (skipped) without spin or a C compiler.
 set -eu
 
 model=$(cd "$(dirname "$0")" && pwd)/index.pml
@@ -16,11 +16,11 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 
-# search APPENDS MOVES GROWTHS [RULE]: runs the verifier; its output is in ./out. An error is found so
-# soon that optimising its verifier would take longer.
+# search APPENDS MOVES GROWTHS [RULE]: runs the verifier; its output is in ./out. An error is found
+# so soon that optimising its verifier would take longer.
 search() {
-    spin -DLOOKUPS=1 -DAPPENDS="$1" -DMOVES="$2" -DGROWTHS="$3" ${4:+-D"$4"} -a "$model" >out 2>&1 ||
-        { cat out; exit 1; }
+    spin -DLOOKUPS=1 -DAPPENDS="$1" -DMOVES="$2" -DGROWTHS="$3" ${4:+-D"$4"} \
+        -a "$model" >out 2>&1 || { cat out; exit 1; }
     level=1
     if [ -n "${4:-}" ]; then level=0; fi
     $compiler -O$level -DSAFETY -DCOLLAPSE -DMEMLIM=2000 -w -o pan pan.c
@@ -46,7 +46,7 @@ breaks() {
     shift
     search "$@" "$rule"
     if grep -q 'assertion violated' out && ! grep -q 'errors: 0' out; then
-        echo "breaks without its rule: $rule ($(sed -n 's/.*assertion violated \(.*\) (at.*/\1/p' out))"
+        echo "breaks: $rule ($(sed -n 's/.*assertion violated \(.*\) (at.*/\1/p' out))"
     else
         echo "FAILED: the search finds nothing wrong with $rule:"
         cat out
