@@ -20,6 +20,7 @@
 #include "reader.h"
 #include "recovery.h"
 #include "store.h"
+#include "verify.h"
 
 #define RECOVERY_THREADS_MAX 8
 
@@ -293,7 +294,7 @@ const struct kvs_engine_ops engine_log_ops = {
     .size = (uint32_t)sizeof(engine_log_ops),
     .capabilities = KVS_ENGINE_HAS_SUBMIT | KVS_ENGINE_HAS_GET_MANY | KVS_ENGINE_HAS_SCAN |
                     KVS_ENGINE_HAS_SYNC | KVS_ENGINE_HAS_STATS | KVS_ENGINE_HAS_COMPACT |
-                    KVS_ENGINE_DURABLE | KVS_ENGINE_CONCURRENT_WRITERS |
+                    KVS_ENGINE_HAS_VERIFY | KVS_ENGINE_DURABLE | KVS_ENGINE_CONCURRENT_WRITERS |
                     KVS_ENGINE_GET_NEVER_BLOCKS | KVS_ENGINE_BATCH_ATOMIC,
     .key_max = RECORD_KEY_MAX,
     .value_max = RECORD_VALUE_MAX,
@@ -310,4 +311,5 @@ const struct kvs_engine_ops engine_log_ops = {
     .sync = engine_sync,
     .stats = engine_stats,
     .compact = engine_compact,
+    .verify = verify_store,
 };
