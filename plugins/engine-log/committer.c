@@ -260,7 +260,7 @@ kvs_status committer_start(struct kvs_db *db, struct kvs_error *err)
 {
     int error = pthread_create(&db->committer, NULL, committer_main, db);
     if (error != 0)
-        return kvs_error_set(err, KVS_BUSY, error, "cannot start the committer's thread: %s",
+        return kvs_error_set(err, KVS_NO_MEMORY, error, "cannot start the committer's thread: %s",
                              strerror(error));
     db->committer_runs = true;
     return KVS_OK;

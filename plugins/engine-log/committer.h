@@ -10,7 +10,7 @@
 
 #include "store.h"
 
-/* Starts the thread. KVS_OK, KVS_BUSY (no thread to be had). */
+/* Starts the thread. KVS_OK, KVS_NO_MEMORY (no thread to be had). */
 KVS_MUST_USE kvs_status committer_start(struct kvs_db *db, struct kvs_error *err);
 /* Runs a last round and ends the thread. One that was not started is fine. */
 void committer_stop(struct kvs_db *db);

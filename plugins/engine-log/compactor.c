@@ -454,7 +454,7 @@ kvs_status compactor_start(struct kvs_db *db, struct kvs_error *err)
     int error = pthread_create(&db->compactor, NULL, compactor_main, copier);
     if (error != 0) {
         free(copier);
-        return kvs_error_set(err, KVS_BUSY, error, "cannot start the compactor's thread: %s",
+        return kvs_error_set(err, KVS_NO_MEMORY, error, "cannot start the compactor's thread: %s",
                              strerror(error));
     }
     db->compactor_runs = true;

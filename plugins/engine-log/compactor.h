@@ -7,7 +7,7 @@
 
 #include "store.h"
 
-/* Starts the thread. KVS_OK, KVS_BUSY (no thread to be had). */
+/* Starts the thread. KVS_OK, KVS_NO_MEMORY (no thread to be had). */
 KVS_MUST_USE kvs_status compactor_start(struct kvs_db *db, struct kvs_error *err);
 /* Ends the thread between two records at the latest. One that was not started is fine. */
 void compactor_stop(struct kvs_db *db);

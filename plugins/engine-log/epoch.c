@@ -137,7 +137,7 @@ kvs_status epoch_new(struct epoch **ret_epoch, struct kvs_error *err)
 {
     (void)pthread_once(&epoch_key_once, epoch_key_make);
     if (!epoch_key_made)
-        return kvs_error_set(err, KVS_BUSY, 0,
+        return kvs_error_set(err, KVS_NO_MEMORY, 0,
                              "the process has no thread-specific key left for read sections");
     struct epoch *epoch = calloc(1, sizeof(*epoch));
     if (epoch == NULL)
@@ -154,7 +154,7 @@ kvs_status epoch_new(struct epoch **ret_epoch, struct kvs_error *err)
         pthread_cond_destroy(&epoch->changed);
         pthread_mutex_destroy(&epoch->lock);
         free(epoch);
-        return kvs_error_set(err, KVS_BUSY, failed, "cannot start the reclaimer's thread: %s",
+        return kvs_error_set(err, KVS_NO_MEMORY, failed, "cannot start the reclaimer's thread: %s",
                              strerror(failed));
     }
     *ret_epoch = epoch;

@@ -77,7 +77,7 @@ struct epoch_retired {
     void (*run)(struct epoch_retired *retired);
 };
 
-/* Makes an epoch with its thread. KVS_OK, KVS_NO_MEMORY, KVS_BUSY (no thread to be had). */
+/* Makes an epoch with its thread. KVS_OK, KVS_NO_MEMORY (nor a thread to be had). */
 KVS_MUST_USE kvs_status epoch_new(struct epoch **ret_epoch, struct kvs_error *err);
 
 /* Runs all that was retired, after a grace period, ends the thread and frees the epoch. Not inside

@@ -452,7 +452,7 @@ kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err)
 {
     int error = pthread_create(&db->keeper, NULL, keeper_main, db);
     if (error != 0)
-        return kvs_error_set(err, KVS_BUSY, error, "cannot start the keeper's thread: %s",
+        return kvs_error_set(err, KVS_NO_MEMORY, error, "cannot start the keeper's thread: %s",
                              strerror(error));
     db->keeper_runs = true;
     return KVS_OK;

@@ -8,7 +8,7 @@
 
 #include "store.h"
 
-/* Starts the thread, which makes the first spare. KVS_OK, KVS_BUSY (no thread to be had). */
+/* Starts the thread, which makes the first spare. KVS_OK, KVS_NO_MEMORY (no thread to be had). */
 KVS_MUST_USE kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err);
 /* Seals what is complete, removes what is dropped, and ends the thread. One that was not started is
    fine. */
