@@ -138,7 +138,23 @@ static bool has_room_for_another(struct kvs_db *db)
            free_bytes >= db->segment_bytes;
 }
 
-kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
+/* Says once in the log that the disk is full, and once that it is not any more. append_lock is held.
+ */
+static void note_full(struct kvs_db *db, bool is_full)
+{
+    if (is_full == db->disk_full)
+        return;
+    db->disk_full = is_full;
+    if (is_full)
+        store_log(db, KVS_LOG_ERROR,
+                  "the disk of the data directory is full: writes are refused until it has room "
+                  "for another segment (%" PRIu64 " bytes); reading and removing go on",
+                  db->segment_bytes);
+    else
+        store_log(db, KVS_LOG_INFO, "the disk of the data directory has room again");
+}
+
+static kvs_status take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
                                struct segment **ret_segment, struct kvs_error *err)
 {
     uint64_t needed = SEGMENT_HEADER_BYTES + bytes;
@@ -164,6 +180,17 @@ kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
     kvs_status status =
         keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, ret_segment, err);
     return status == KVS_NO_SPACE ? full(err) : status;
+}
+
+kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
+                               struct segment **ret_segment, struct kvs_error *err)
+{
+    kvs_status status = take_segment(db, bytes, removes_only, ret_segment, err);
+    if (status == KVS_NO_SPACE)
+        note_full(db, true);
+    else if (status == KVS_OK && !removes_only)
+        note_full(db, false);
+    return status;
 }
 
 /* ---- sealing ------------------------------------------------------------------------------ */

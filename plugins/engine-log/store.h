@@ -82,6 +82,7 @@ struct kvs_db {
     uint64_t pace_debt_ns; /* what writers still have to wait, so that compaction keeps up */
     uint64_t appended_records;
     uint64_t appended_bytes;
+    bool disk_full; /* the last write that makes the store larger got no segment: it was logged */
 
     /* Batches that came while another thread had the append lock. Pushed by any thread (release),
        taken whole by the holder of the lock (acquire). */
