@@ -38,7 +38,7 @@ struct key_state {
 
 struct writer {
     /* Constant during a round. */
-    const char *address;
+    char address[sizeof(((struct server_process *)NULL)->address)];
     unsigned number;
     unsigned seed;
     _Atomic uint64_t *acknowledged; /* of all writers; relaxed, only counted */
@@ -120,7 +120,7 @@ static void write_and_kill(struct server_process *server, struct writer *writers
     _Atomic uint64_t acknowledged = 0;
     _Atomic uint64_t enough = ACKS_MIN + (unsigned)rand_r(seed) % ACKS_SPREAD;
     for (unsigned i = 0; i < WRITERS; i++) {
-        writers[i].address = server->address;
+        memcpy(writers[i].address, server->address, sizeof(writers[i].address));
         writers[i].seed = (unsigned)rand_r(seed);
         writers[i].acknowledged = &acknowledged;
         test_error_init(&writers[i].error);
