@@ -246,7 +246,7 @@ static kvs_status damaged(const struct segment *victim, uint64_t offset, struct 
 {
     return kvs_error_set(err, KVS_CORRUPT, 0,
                          "%08" PRIu32 ".seg is damaged at offset %" PRIu64
-                         ": it is not compacted; see --verify and --repair",
+                         ": it is not compacted; see --verify",
                          victim->number, offset);
 }
 

@@ -51,8 +51,8 @@ uint32_t manifest_encode_header(uint8_t to[MANIFEST_HEADER_BYTES],
 static kvs_status header_corrupt(struct kvs_error *err, unsigned offset, const char *what)
 {
     return kvs_error_set(err, KVS_CORRUPT, 0,
-                         MANIFEST_NAME " is damaged at offset %u: %s; kvs-server --repair salvages "
-                                       "the records into a new folder",
+                         MANIFEST_NAME " is damaged at offset %u: %s; bring the "
+                                       "store back from a backup",
                          offset, what);
 }
 

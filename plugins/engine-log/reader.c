@@ -22,7 +22,7 @@ static kvs_status corrupt(const struct segment *segment, uint64_t place, struct 
     segment_name(segment->number, name);
     return kvs_error_set(err, KVS_CORRUPT, 0,
                          "the record at %s offset %" PRIu64
-                         " is damaged (CRC mismatch); stop the server and use --verify, --repair",
+                         " is damaged (CRC mismatch); stop the server and see --verify",
                          name, place_offset_bytes(place));
 }
 

@@ -143,12 +143,11 @@ static kvs_status open_found(struct recovery *recovery, struct found *found, str
     kvs_status status = segment_open(db->disk, found->known.number, found->known.generation,
                                      recovery->secret, db->read_only, &found->segment, err);
     if (status != KVS_OK)
-        return status == KVS_MISSING
-                   ? kvs_error_set(err, KVS_CORRUPT, 0,
-                                   "segment %08" PRIu32
-                                   ".seg is missing; bring it back from a backup, or use --repair",
-                                   found->known.number)
-                   : status;
+        return status == KVS_MISSING ? kvs_error_set(err, KVS_CORRUPT, 0,
+                                                     "segment %08" PRIu32
+                                                     ".seg is missing; bring it back from a backup",
+                                                     found->known.number)
+                                     : status;
     found->segment->db = db;
     if (found->known.sealed) {
         status = check_sealed(found, err);
@@ -183,7 +182,7 @@ static kvs_status damaged(const struct found *found, uint64_t sequence, struct k
     return kvs_error_set(err, KVS_CORRUPT, 0,
                          "%s is damaged at offset %" PRIu64 ": the write with number %" PRIu64
                          " was on the disk once and is not there any more; see what is wrong with "
-                         "--verify, save what is sound with --repair DIR",
+                         "--verify, and bring the store back from a backup",
                          name, found->scan.end, sequence);
 }
 

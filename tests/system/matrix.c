@@ -150,16 +150,18 @@ int matrix_run(const struct matrix_test *tests, size_t count)
     return failed;
 }
 
-void pair_start(struct server_process *server, const struct pair *pair, const char *data_dir,
-                const char *const *arguments)
+static void start(struct server_process *server, const struct pair *pair, const char *data_dir,
+                  const char *const *first, const char *const *more)
 {
     const char *all[ARGUMENTS_MAX] = {"--engine", pair->engine, "--pool", pair->pool};
     size_t count = 4;
     char *log = NULL;
     int status = 0;
-    for (; arguments != NULL && *arguments != NULL; arguments++) {
+    for (; *first != NULL; first++)
+        all[count++] = *first;
+    for (; more != NULL && *more != NULL; more++) {
         assert_true(count + 1 < ARGUMENTS_MAX);
-        all[count++] = *arguments;
+        all[count++] = *more;
     }
     if (server_process_start(server, data_dir, all, &log, &status))
         return;
@@ -167,4 +169,19 @@ void pair_start(struct server_process *server, const struct pair *pair, const ch
     free(log);
     fail_msg("kvs-server with engine %s and pool %s ended with %d", pair->engine, pair->pool,
              status);
+}
+
+void pair_start(struct server_process *server, const struct pair *pair, const char *data_dir,
+                const char *const *arguments)
+{
+    static const char *const small_files[] = {"--engine-opt", "segment-size=4m", NULL};
+    start(server, pair, data_dir, strcmp(pair->engine, "log") == 0 ? small_files : small_files + 2,
+          arguments);
+}
+
+void pair_start_plain(struct server_process *server, const struct pair *pair, const char *data_dir,
+                      const char *const *arguments)
+{
+    static const char *const nothing[] = {NULL};
+    start(server, pair, data_dir, nothing, arguments);
 }

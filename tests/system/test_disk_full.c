@@ -97,16 +97,9 @@ struct store {
     unsigned first; /* those before it were removed again */
 };
 
-/* What the engine needs to be told for a disk of this size. */
-static const char *const *small_files(const struct pair *pair)
-{
-    static const char *const log_words[] = {"--engine-opt", "segment-size=4m", NULL};
-    return strcmp(pair->engine, "log") == 0 ? log_words : NULL;
-}
-
 static void store_start(struct store *store, const struct pair *pair, const char *data_dir)
 {
-    pair_start(&store->server, pair, data_dir, small_files(pair));
+    pair_start(&store->server, pair, data_dir, NULL);
     struct kvs_client_config config = {.size = sizeof(config), .address = store->server.address};
     assert_int_equal(kvs_client_new(&config, &store->client, NULL), KVS_OK);
 }

@@ -317,7 +317,7 @@ static void listed_defaults_are_accepted(const struct pair *pair)
         program_run((const char *const[]){program_server(), "--list-plugins", NULL}, NULL, 0);
     size_t count = add_defaults(listing.out, "engine", pair->engine, words, 0);
     count = add_defaults(listing.out, "pool", pair->pool, words, count);
-    pair_start(&server, pair, data_dir, (const char *const *)words);
+    pair_start_plain(&server, pair, data_dir, (const char *const *)words);
     client_set(&server, "key", "value");
     client_expect(&server, "key", "value");
     server_process_stop(&server);

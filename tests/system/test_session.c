@@ -86,7 +86,7 @@ static void a_session_survives_a_restart(const struct pair *pair)
     char bytes[BYTE_VALUES + 2];
     struct kvs_bytes binary = every_byte(bytes);
     char *data_dir = temp_dir_new();
-    pair_start(&server, pair, data_dir, NULL);
+    pair_start_plain(&server, pair, data_dir, NULL);
     expect_start_in_log(&server, pair, data_dir);
     change(&server);
     client_set_bytes(&server, "binary", binary);
@@ -96,7 +96,7 @@ static void a_session_survives_a_restart(const struct pair *pair)
     server_process_stop(&server);
 
     for (unsigned i = 0; i < 2; i++) {
-        pair_start(&server, pair, data_dir, NULL);
+        pair_start_plain(&server, pair, data_dir, NULL);
         expect_changes(&server);
         client_expect_bytes(&server, "binary", binary);
         client_expect_bytes(&server, "empty by stdin", bytes_of(NULL, 0));
@@ -200,14 +200,14 @@ static void the_largest_key_and_value_are_kept(const struct pair *pair)
     struct server_process server;
     char *data_dir = temp_dir_new();
     char *bytes = patterned((size_t)NATIVE_VALUE_MAX + 1);
-    pair_start(&server, pair, data_dir, NULL);
+    pair_start_plain(&server, pair, data_dir, NULL);
     size_t key_max = limit_of(&server, "key_max");
     size_t value_max = limit_of(&server, "value_max");
     assert_true(value_max <= NATIVE_VALUE_MAX);
     try_key_sizes(&server, key_max);
     try_value_sizes(&server, value_max, bytes);
     server_process_stop(&server);
-    pair_start(&server, pair, data_dir, NULL);
+    pair_start_plain(&server, pair, data_dir, NULL);
     char *largest = filled('k', key_max);
     client_expect(&server, largest, "largest");
     client_expect_bytes(&server, "largest", bytes_of(bytes, value_max));
