@@ -4,7 +4,8 @@
  * I1  A segment is in the manifest, durably, before anything is appended to it, and its name is in the
  *     folder, durably, before the manifest names it. So what the manifest does not name is a leftover
  *     of a crash, and holds nothing.
- * I2  A dropped segment stays in the manifest, marked as removing, until its file is gone: its number
+ * I2  A segment is marked as removing in the manifest, durably, before its file is removed, and stays
+ *     there until the file is gone: its number
  *     is not given out before, so no file is emptied under a mapping.
  * I3  There is one spare. A write that makes the store larger takes it only if the disk has room for
  *     another one, so removing and compacting still work on a full disk.
@@ -296,17 +297,24 @@ static void retired_run(struct epoch_retired *retired)
     (void)pthread_mutex_unlock(&db->keeper_lock);
 }
 
-kvs_status keeper_drop(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
+kvs_status keeper_mark_removing(struct kvs_db *db, uint32_t number, struct kvs_error *err)
 {
-    (void)pthread_mutex_lock(&db->keeper_lock);
-    const struct manifest_segment *known = manifest_find(db->manifest, segment->number);
+    const struct manifest_segment *known = manifest_find(db->manifest, number);
     assert(known != NULL);
     struct manifest_segment entry = *known;
+    if (entry.removing)
+        return KVS_OK;
     entry.removing = true;
     manifest_begin(db->manifest);
     kvs_status status = manifest_put(db->manifest, &entry);
-    status = status == KVS_OK ? manifest_commit(db->manifest, err)
-                              : kvs_error_set(err, status, 0, "out of memory");
+    return status == KVS_OK ? manifest_commit(db->manifest, err)
+                            : kvs_error_set(err, status, 0, "out of memory");
+}
+
+kvs_status keeper_drop(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    kvs_status status = keeper_mark_removing(db, segment->number, err);
     if (status == KVS_OK)
         db->retiring++;
     (void)pthread_mutex_unlock(&db->keeper_lock);
@@ -354,7 +362,11 @@ static kvs_status remove_segment(struct kvs_db *db, struct segment *segment, str
     uint32_t number = segment->number;
     segment_name(number, name);
     segment_free(segment);
-    kvs_status status = disk_remove(db->disk, name, err);
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    kvs_status status = keeper_mark_removing(db, number, err); /* I2: before the file goes */
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    if (status == KVS_OK)
+        status = disk_remove(db->disk, name, err);
     if (status == KVS_OK)
         status = disk_sync_folder(db->disk, err);
     if (status != KVS_OK)

@@ -45,6 +45,11 @@ KVS_MUST_USE kvs_status keeper_seal(struct kvs_db *db, struct segment *segment,
 KVS_MUST_USE kvs_status keeper_note_durable(struct kvs_db *db, const struct segment *segment,
                                             struct kvs_error *err);
 
+/* Says in the manifest, durably, that a segment's file may be gone. keeper_lock is held, or nobody
+   else is there yet. */
+KVS_MUST_USE kvs_status keeper_mark_removing(struct kvs_db *db, uint32_t number,
+                                             struct kvs_error *err);
+
 /* Drops a segment that the index does not lead to any more. The manifest says so durably before this
    returns; the file goes after a grace period. */
 KVS_MUST_USE kvs_status keeper_drop(struct kvs_db *db, struct segment *segment,

@@ -104,7 +104,9 @@ static kvs_status remove_found(struct recovery *recovery, struct found *found,
     if (db->read_only)
         return KVS_OK;
     segment_name(found->known.number, name);
-    kvs_status status = disk_remove(db->disk, name, err);
+    kvs_status status = keeper_mark_removing(db, found->known.number, err);
+    if (status == KVS_OK)
+        status = disk_remove(db->disk, name, err);
     if (status != KVS_OK && status != KVS_MISSING)
         return status;
     status = disk_sync_folder(db->disk, err);
