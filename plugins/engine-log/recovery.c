@@ -256,8 +256,17 @@ static kvs_status follow_sequence(struct recovery *recovery, struct kvs_error *e
         return damaged(where_it_broke(recovery, last), recovery->next, err);
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct found *found = &recovery->found[i];
-        if (found->segment != NULL && !found->known.sealed && found->scan.behind_bytes > 0)
+        if (found->segment == NULL || found->known.sealed || found->scan.behind_bytes == 0)
+            continue;
+        bool is_tail =
+            found->scan.next_sequence == 0 || found->scan.next_sequence >= recovery->next;
+        if (is_tail && found->segment->kind == SEGMENT_APPENDED)
             log_cut(recovery, found);
+        else /* writes go on elsewhere without a gap, or the originals of the copies are there */
+            store_log(recovery->db, KVS_LOG_INFO,
+                      "%08" PRIu32 ".seg: dropped %" PRIu64
+                      " bytes of a footer or of copies that were being written",
+                      found->known.number, found->scan.behind_bytes);
     }
     return KVS_OK;
 }
