@@ -5,8 +5,8 @@
  *     folder, durably, before the manifest names it. So what the manifest does not name is a leftover
  *     of a crash, and holds nothing.
  * I2  A segment is marked as removing in the manifest, durably, before its file is removed, and stays
- *     there until the file is gone: its number
- *     is not given out before, so no file is emptied under a mapping.
+ *     there until the file is gone: its number is not given out before, so no file is emptied under
+ *     a mapping.
  * I3  There is one spare. A write that makes the store larger takes it only if the disk has room for
  *     another one, so removing and compacting still work on a full disk.
  * I4  A dropped segment leaves the table only after a grace period: a reader that found one of its

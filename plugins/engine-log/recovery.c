@@ -454,5 +454,11 @@ kvs_status recovery_open(struct kvs_db *db, bool create, uint32_t threads, struc
     hand_over(&recovery);
     if (status != KVS_OK || db->read_only)
         return status;
-    return keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->active, err);
+    status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->active, err);
+    if (status != KVS_OK || db->zero_ahead)
+        return status;
+    /* The spare too, so that it is there before the disk can fill up; on a full one there is none.
+       Where new segments are filled with zeros that takes long, and the keeper makes it. */
+    status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->spare, err);
+    return status == KVS_NO_SPACE ? KVS_OK : status;
 }

@@ -15,6 +15,11 @@ struct fixture {
     struct test_store store;
 };
 
+static bool has_spare(void *arg)
+{
+    return test_store_stat(arg, "segments") == 2;
+}
+
 static void begin(struct fixture *fixture, uint32_t durability)
 {
     struct test_error error;
@@ -24,6 +29,8 @@ static void begin(struct fixture *fixture, uint32_t durability)
                   test_store_open(&fixture->store, NULL, watched_disk(fixture->watched), durability,
                                   KVS_OPEN_CREATE, &error),
                   &error);
+    /* What the tests do to the disk is not for the keeper, which is still making the spare. */
+    wait_until(has_spare, &fixture->store);
 }
 
 static void end(struct fixture *fixture)
