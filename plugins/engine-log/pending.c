@@ -9,6 +9,13 @@
 
 void pending_deinit(struct pending_table *table)
 {
+    for (uint64_t i = 0; i < table->bucket_count; i++) {
+        while (table->buckets[i] != NULL) {
+            struct pending_record *record = table->buckets[i];
+            table->buckets[i] = record->chain;
+            free(record);
+        }
+    }
     while (table->spares != NULL) {
         struct pending_record *record = table->spares;
         table->spares = record->next;
