@@ -186,7 +186,9 @@ static void outlier_text(const struct outliers *outliers, char text[64])
 {
     uint32_t mild = outliers->low_mild + outliers->high_mild;
     uint32_t severe = outliers->low_severe + outliers->high_severe;
-    (void)snprintf(text, 64, mild + severe == 0 ? "" : "%u mild, %u severe", mild, severe);
+    text[0] = '\0';
+    if (mild + severe != 0)
+        (void)snprintf(text, 64, "%u mild, %u severe", mild, severe);
 }
 
 static void figure_row(GString *out, const struct chart_cell *cell, const struct series *series)
