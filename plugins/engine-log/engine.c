@@ -19,6 +19,7 @@
 #include "publish.h"
 #include "reader.h"
 #include "recovery.h"
+#include "recovery_index.h"
 #include "store.h"
 #include "verify.h"
 
@@ -182,7 +183,8 @@ static kvs_status engine_sync(struct kvs_db *db, struct kvs_error *err)
     return db->read_only ? KVS_OK : committer_sync(db, err);
 }
 
-/* Seals everything, so that the next start is fast, and removes what was made ahead. */
+/* Seals everything and leaves the index, so that the next start is fast, and removes what was made
+   ahead. */
 static void close_segments(struct kvs_db *db)
 {
     struct segment *empty = appender_finish(db);
@@ -193,6 +195,8 @@ static void close_segments(struct kvs_db *db)
     keeper_discard_empty(db, empty);
     keeper_discard_empty(db, db->spare);
     db->spare = NULL;
+    if (store_check_writable(db, NULL) == KVS_OK)
+        recovery_index_save(db);
 }
 
 static kvs_status engine_close(struct kvs_db *db, struct kvs_error *err)

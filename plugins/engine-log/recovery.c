@@ -12,7 +12,8 @@
  *    first numbers; a spare may be older than the segments that were filled before it.
  * 4. What was accepted of unsealed segments is written anew and synced before anything is told to
  *    anybody: after a failed sync the page cache may hold what the disk lacks.
- * 5. The index is built from the newest record of each key.
+ * 5. The index is loaded from the snapshot of a clean stop, or built from the newest record of each
+ *    key (recovery_index.c).
  * 6. Appending goes on in a fresh segment, so nothing that was cut off can come back to life.
  */
 #include "recovery.h"
@@ -21,9 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "footer.h"
 #include "keeper.h"
-#include "rebuild.h"
+#include "recovery_index.h"
 #include "scan.h"
 
 #define COPY_BYTES ((uint64_t)1 << 20)
@@ -337,47 +337,19 @@ static kvs_status settle_tail(struct recovery *recovery, struct found *found, st
 
 /* ---- 5: the index ------------------------------------------------------------------------- */
 
-static kvs_status make_index(struct kvs_db *db, uint64_t expected_keys, struct kvs_error *err)
+static kvs_status make_index(const struct recovery *recovery, uint32_t threads,
+                             struct kvs_error *err)
 {
-    struct index_config config = {
-        .size = (uint32_t)sizeof(config),
-        .expected_keys = expected_keys,
-        .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
-        .epoch = db->epoch,
-    };
-    return index_new(&config, &db->index, err);
-}
-
-static kvs_status build_index(struct recovery *recovery, uint32_t threads, struct kvs_error *err)
-{
-    struct kvs_db *db = recovery->db;
-    uint64_t records = 0;
-    uint64_t sequence_max = 0;
     uint32_t count = 0;
     struct segment **segments = calloc((size_t)recovery->count + 1, sizeof(struct segment *));
-    struct footer_entries *entries = calloc((size_t)recovery->count + 1, sizeof(*entries));
-    kvs_status status = KVS_OK;
-    if (segments == NULL || entries == NULL)
-        status = kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
-    for (uint32_t i = 0; i < recovery->count && status == KVS_OK; i++) {
-        struct segment *segment = recovery->found[i].segment;
-        if (segment == NULL)
-            continue;
-        records += segment->records;
-        segments[count++] = segment;
-    }
-    if (status == KVS_OK)
-        status = make_index(db, records, err);
-    if (status == KVS_OK)
-        status = rebuild_entries(db, segments, count, threads, recovery->secret, entries, err);
-    if (status == KVS_OK)
-        status = rebuild_index(db, segments, entries, count, threads, &sequence_max, err);
-    for (uint32_t i = 0; i < count && entries != NULL; i++)
-        footer_entries_deinit(&entries[i]);
-    db->sequence = recovery->next > sequence_max ? recovery->next : sequence_max + 1;
-    atomic_store_explicit(&db->durable_sequence, db->sequence - 1, memory_order_relaxed);
+    if (segments == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    for (uint32_t i = 0; i < recovery->count; i++)
+        if (recovery->found[i].segment != NULL)
+            segments[count++] = recovery->found[i].segment;
+    kvs_status status =
+        recovery_index_make(recovery->db, segments, count, recovery->next, threads, err);
     free(segments);
-    free(entries);
     return status;
 }
 
@@ -417,7 +389,7 @@ static kvs_status recover(struct recovery *recovery, uint32_t threads, struct kv
         if (found->segment != NULL && !found->known.sealed)
             status = settle_tail(recovery, found, err);
     }
-    return status == KVS_OK ? build_index(recovery, threads, err) : status;
+    return status == KVS_OK ? make_index(recovery, threads, err) : status;
 }
 
 /* Hands the segments over: to the table, and unsealed ones to the keeper. */

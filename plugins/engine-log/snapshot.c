@@ -216,6 +216,8 @@ kvs_status snapshot_write(struct disk *disk, struct index *index, struct kvs_byt
 
 void snapshot_remove(struct disk *disk)
 {
-    (void)!disk_remove(disk, SNAPSHOT_NAME, NULL);
-    (void)!disk_remove(disk, SNAPSHOT_NEW_NAME, NULL);
+    kvs_status status = disk_remove(disk, SNAPSHOT_NAME, NULL);
+    kvs_status new_status = disk_remove(disk, SNAPSHOT_NEW_NAME, NULL);
+    if (status == KVS_OK || new_status == KVS_OK)
+        (void)!disk_sync_folder(disk, NULL);
 }

@@ -59,17 +59,17 @@ KVS_MUST_USE kvs_status snapshot_write(struct disk *disk, struct index *index,
 /*
  * Makes an index of the snapshot, as config says but for the shards' number, and sets the segments'
  * live_bytes and tombstone_bytes. segments: all that have records, in any order, with their ends.
- * threads: at most so many work on it, and are gone afterwards. KVS_OK; KVS_MISSING: there is none,
- * or it is another state's; KVS_CORRUPT, KVS_INCOMPATIBLE, KVS_IO, KVS_NO_MEMORY. After any of these
- * the index is built from the footers instead.
+ * threads: at most so many work on it, and are gone afterwards. KVS_OK; KVS_MISSING: there is none;
+ * KVS_INCOMPATIBLE: it is another state's, or of another format; KVS_CORRUPT, KVS_IO, KVS_NO_MEMORY.
+ * After any of these the index is built from the footers instead.
  */
 KVS_MUST_USE kvs_status snapshot_load(struct disk *disk, const struct index_config *config,
                                       struct segment *const *segments, uint32_t count,
                                       uint32_t threads, struct index **ret_index,
                                       uint64_t *ret_sequence_max, struct kvs_error *err);
 
-/* Removes the snapshot, and one that was being written, if they are there. Once the store is open
-   for writing they are of no use. */
+/* Removes the snapshot, and one that was being written, if they are there, durably if that can be.
+   Once the store is open for writing they are of no use. */
 void snapshot_remove(struct disk *disk);
 
 /* ---- reading the file --------------------------------------------------------------------- */

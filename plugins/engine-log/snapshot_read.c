@@ -300,8 +300,8 @@ static kvs_status load(const struct snapshot *snapshot, const struct index_confi
     if (status != KVS_OK)
         return status;
     if (binding != snapshot->binding)
-        return kvs_error_set(err, KVS_MISSING, 0,
-                             SNAPSHOT_NAME " is of another time than the segments");
+        return kvs_error_set(err, KVS_INCOMPATIBLE, 0,
+                             SNAPSHOT_NAME " does not belong to the segments as they are");
     status = index_new(&shards, &index, err);
     if (status == KVS_OK)
         status = load_chunks(snapshot, index, segments, count, threads, err);

@@ -173,7 +173,7 @@ static void loads_an_empty_store(void **state)
                   &error);
     assert_int_equal(index_count(index), 0);
     index_free(index);
-    assert_int_equal(try_load(world, &error), KVS_MISSING);
+    assert_int_equal(try_load(world, &error), KVS_INCOMPATIBLE);
 }
 
 /* A loaded index is used like any other. */
@@ -210,19 +210,20 @@ static void refuses_other_segments(void **state)
     assert_status(KVS_OK, write_snapshot(world, SEGMENTS, &error), &error);
     assert_int_equal(try_load(world, &error), KVS_OK);
     first->generation++;
-    assert_int_equal(try_load(world, &error), KVS_MISSING);
+    assert_int_equal(try_load(world, &error), KVS_INCOMPATIBLE);
     first->generation--;
     first->number++;
-    assert_int_equal(try_load(world, &error), KVS_MISSING);
+    assert_int_equal(try_load(world, &error), KVS_INCOMPATIBLE);
     first->number--;
     atomic_fetch_add(&first->end, 8);
-    assert_int_equal(try_load(world, &error), KVS_MISSING);
+    assert_int_equal(try_load(world, &error), KVS_INCOMPATIBLE);
     atomic_fetch_sub(&first->end, 8);
     assert_int_equal(
         load_with(world, world->fixture->secret, SEGMENTS - 1, 1, &index, &sequence, &error),
-        KVS_MISSING);
+        KVS_INCOMPATIBLE);
     struct kvs_bytes other = {"another secret of 16 bytes", 26};
-    assert_int_equal(load_with(world, other, SEGMENTS, 1, &index, &sequence, &error), KVS_MISSING);
+    assert_int_equal(load_with(world, other, SEGMENTS, 1, &index, &sequence, &error),
+                     KVS_INCOMPATIBLE);
     assert_null(index);
     /* Their order does not matter. */
     world->segments[0] = world->segments[3];
