@@ -28,16 +28,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
 
 #define OUTPUT_HIGH ((size_t)262144)   /* bytes */
 #define TURN_BYTES  ((uint64_t)262144) /* bytes read in one turn before others get theirs */
-
-#define DISCARD_BYTES     16384u /* read at once, and how often, from a connection that is closed */
-#define DISCARD_READS_MAX 64u
 
 enum handover {
     HANDOVER_NONE,
@@ -61,7 +57,7 @@ struct connection *connection_new(int fd, const struct connection_service *servi
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL)
         return NULL;
-    connection->fd = fd;
+    connection->transport.fd = fd;
     connection->service = service;
     connection->codec = &native_codec;
     if (service->blocking)
@@ -73,6 +69,7 @@ void connection_free(struct connection *connection)
 {
     if (connection == NULL)
         return;
+    transport_deinit(&connection->transport);
     buffer_deinit(&connection->input);
     buffer_deinit(&connection->output);
     free(connection->group);
@@ -107,9 +104,7 @@ static enum step flush(struct connection *connection, struct worker *worker)
     struct buffer *output = &connection->output;
     while (buffer_size(output) > 0) {
         ssize_t sent =
-            send(connection->fd, buffer_content(output), buffer_size(output), MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
+            transport_write(&connection->transport, buffer_content(output), buffer_size(output));
         if (sent < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? STEP_WAIT : STEP_ABORT;
         counter_add(&worker->counters.bytes_sent, (uint64_t)sent);
@@ -141,10 +136,7 @@ static enum step receive(struct connection *connection, struct worker *worker, u
         return STEP_ABORT;
     struct buffer *input = &connection->input;
     size_t room = buffer_room(input);
-    ssize_t received;
-    do
-        received = recv(connection->fd, input->data + input->end, room, 0);
-    while (received < 0 && errno == EINTR);
+    ssize_t received = transport_read(&connection->transport, input->data + input->end, room);
     if (received < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK)
             return STEP_ABORT;
@@ -156,7 +148,7 @@ static enum step receive(struct connection *connection, struct worker *worker, u
     buffer_commit(input, (size_t)received);
     counter_add(&worker->counters.bytes_received, (uint64_t)received);
     *turn += (uint64_t)received;
-    connection->drained = (size_t)received < room &&
+    connection->drained = transport_is_drained(&connection->transport, (size_t)received, room) &&
                           atomic_load_explicit(&connection->hangup, memory_order_relaxed) == 0;
     return STEP_READ;
 }
@@ -359,18 +351,6 @@ static enum step serve_input(struct connection *connection, struct worker *worke
 
 /* ---- turns -------------------------------------------------------------------------------- */
 
-/* Reads what will not be served any more: closing a socket with unread input makes the kernel send a
-   reset, which may overtake the reply that says why. */
-static void discard_unread(const struct connection *connection)
-{
-    char sink[DISCARD_BYTES];
-    (void)shutdown(connection->fd, SHUT_WR);
-    for (unsigned i = 0; i < DISCARD_READS_MAX; i++) {
-        if (recv(connection->fd, sink, sizeof(sink), 0) <= 0)
-            return;
-    }
-}
-
 /* Serves and sends, reads and serves, until something else must happen first. */
 static enum step serve(struct connection *connection, struct worker *worker)
 {
@@ -383,7 +363,7 @@ static enum step serve(struct connection *connection, struct worker *worker)
         if (flushed != STEP_READ)
             return flushed;
         if (step == STEP_CLOSE) {
-            discard_unread(connection);
+            transport_finish(&connection->transport);
             return STEP_ABORT;
         }
         if (step == STEP_FLUSH)
@@ -474,8 +454,9 @@ void connection_resume(void *arg)
 /* Waits until the socket can go on. False: it never will. */
 static bool wait_for_socket(const struct connection *connection)
 {
-    struct pollfd socket = {.fd = connection->fd,
-                            .events = buffer_size(&connection->output) > 0 ? POLLOUT : POLLIN};
+    struct pollfd socket = {.fd = connection->transport.fd,
+                            .events = transport_wanted_events(
+                                &connection->transport, buffer_size(&connection->output) > 0)};
     while (poll(&socket, 1, -1) < 0) {
         if (errno != EINTR)
             return false;

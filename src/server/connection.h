@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "command/command.h"
 #include "protocol/codec.h"
+#include "server/transport.h"
 #include "server/worker.h"
 
 enum connection_state {
@@ -52,7 +53,6 @@ struct connection_service {
 
 struct connection {
     /* Constant. */
-    int fd; /* closed by service->close */
     const struct connection_service *service;
 
     /* Guarded by the lock of the connection set. */
@@ -65,7 +65,8 @@ struct connection {
     _Atomic uint32_t handover; /* between a job that parks and the completion that resumes */
 
     /* The owner's: whoever has the connection in hand (see above). */
-    struct connection *link; /* in one of the hand-over lists */
+    struct transport transport; /* its socket, `fd`, is constant, and closed by service->close */
+    struct connection *link;    /* in one of the hand-over lists */
     const struct codec *codec;
     struct buffer input;
     struct buffer output;

@@ -36,7 +36,7 @@ void connection_set_add(struct connection_set *set, struct connection *connectio
     set->count++;
     set->accepted++;
     if (set->ending)
-        (void)shutdown(connection->fd, SHUT_RD);
+        (void)shutdown(connection->transport.fd, SHUT_RD);
     (void)pthread_mutex_unlock(&set->lock);
 }
 
@@ -49,7 +49,7 @@ void connection_set_close(struct connection_set *set, struct connection *connect
         set->first = connection->next;
     if (connection->next != NULL)
         connection->next->previous = connection->previous;
-    (void)close(connection->fd);
+    (void)close(connection->transport.fd);
     if (--set->count == 0)
         (void)pthread_cond_broadcast(&set->emptied);
     (void)pthread_mutex_unlock(&set->lock);
@@ -60,7 +60,7 @@ void connection_set_end_input(struct connection_set *set)
     (void)pthread_mutex_lock(&set->lock);
     set->ending = true;
     for (struct connection *each = set->first; each != NULL; each = each->next)
-        (void)shutdown(each->fd, SHUT_RD);
+        (void)shutdown(each->transport.fd, SHUT_RD);
     (void)pthread_mutex_unlock(&set->lock);
 }
 
@@ -68,7 +68,7 @@ void connection_set_cut(struct connection_set *set)
 {
     (void)pthread_mutex_lock(&set->lock);
     for (struct connection *each = set->first; each != NULL; each = each->next)
-        (void)shutdown(each->fd, SHUT_RDWR);
+        (void)shutdown(each->transport.fd, SHUT_RDWR);
     (void)pthread_mutex_unlock(&set->lock);
 }
 
