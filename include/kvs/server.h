@@ -59,6 +59,14 @@ KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_new(const struct kvs_server_config
                                                   struct kvs_error *err);
 
 /*
+ * Checks a configuration as kvs_server_new would: values, plugins and their options, and that the
+ * data directory, if it exists, was made by this engine. Opens and changes nothing. KVS_OK, or what
+ * kvs_server_new would say.
+ */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_check(const struct kvs_server_config *config,
+                                                    struct kvs_error *err);
+
+/*
  * Serves until kvs_server_stop, then: stops accepting, answers what was received, syncs and closes
  * the store. KVS_OK, or the first fault on the way down. Called once, by one thread, which serves
  * as the reactor where the pool has no idle hook.

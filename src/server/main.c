@@ -79,6 +79,14 @@ static kvs_status list_plugins(const struct options *options, struct kvs_error *
     return status;
 }
 
+static kvs_status check(const struct options *options, struct kvs_error *err)
+{
+    kvs_status status = kvs_server_check(&options->config, err);
+    if (status == KVS_OK)
+        (void)puts("the configuration is good");
+    return status;
+}
+
 static kvs_status act(const struct options *options, struct kvs_error *err)
 {
     switch (options->action) {
@@ -94,6 +102,8 @@ static kvs_status act(const struct options *options, struct kvs_error *err)
         return maintenance_verify(&options->config, err);
     case OPTIONS_REPAIR:
         return maintenance_repair(&options->config, options->repair_target, err);
+    case OPTIONS_CHECK:
+        return check(options, err);
     case OPTIONS_SERVE:
     default:
         return serve(options, err);

@@ -1,4 +1,8 @@
-/* See options.h. GLib's option parser does the reading; what is left here is checking values. */
+/*
+ * See options.h. GLib's option parser does the reading, config_file.c adds what a file says; what is
+ * left here is checking values. The flags are two tables: those that set something, which a file may
+ * set too, and those that say what to do.
+ */
 #include "server/options.h"
 
 #include <glib.h>
@@ -9,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "server/config_file.h"
 
 #define INTERVAL_PREFIX "interval:"
 
@@ -20,6 +25,8 @@ struct raw {
     gchar *backlog;
     gchar *key_max;
     gchar *value_max;
+    gchar *config_file;
+    gboolean check_config;
     gboolean list_plugins;
     gboolean verify;
     gboolean version;
@@ -112,7 +119,7 @@ static void connect_config(struct options *options)
 static kvs_status parse(struct options *options, struct raw *raw, int *argc, char ***argv,
                         struct kvs_error *err)
 {
-    const GOptionEntry entries[] = {
+    const GOptionEntry settings[] = {
         {"addr", 'a', 0, G_OPTION_ARG_STRING, &options->address,
          "Listen here; port 0: any free one (127.0.0.1:4000)", "IP:PORT"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &options->engine,
@@ -140,6 +147,13 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "Connections that may wait to be accepted (4096)", "N"},
         {"log-level", 'l', 0, G_OPTION_ARG_STRING, &raw->log_level,
          "error, warn, info or debug (info)", "LEVEL"},
+        {.long_name = NULL},
+    };
+    const GOptionEntry actions[] = {
+        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &raw->config_file,
+         "Read settings from this file; flags win", "FILE"},
+        {"check-config", 0, 0, G_OPTION_ARG_NONE, &raw->check_config,
+         "Check flags, configuration file and plugins, and exit", NULL},
         {"list-plugins", 0, 0, G_OPTION_ARG_NONE, &raw->list_plugins,
          "Show every plugin found with its options, and exit", NULL},
         {"verify", 0, 0, G_OPTION_ARG_NONE, &raw->verify,
@@ -154,7 +168,8 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
     g_autoptr(GError) error = NULL;
     g_option_context_set_summary(
         context, "A durable key/value server whose storage engine and thread pool are plugins.");
-    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_main_entries(context, settings, NULL);
+    g_option_context_add_main_entries(context, actions, NULL);
     /* GLib's own -h goes through the locale, and is lost unnoticed when the disk is full. */
     g_option_context_set_help_enabled(context, FALSE);
     if (!g_option_context_parse(context, argc, argv, &error))
@@ -166,6 +181,12 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
                              (*argv)[1]);
     if (raw->verify && options->repair_dir != NULL)
         return kvs_error_set(err, KVS_INVALID, 0, "choose one of --verify and --repair");
+    const struct config_file_lists lists = {&options->engine_options, &options->pool_options};
+    if (raw->config_file != NULL) {
+        kvs_status status = config_file_apply(raw->config_file, settings, &lists, err);
+        if (status != KVS_OK)
+            return status;
+    }
     return check(options, raw, err);
 }
 
@@ -179,6 +200,7 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     options->action = options->help != NULL         ? OPTIONS_HELP
                       : raw.version                 ? OPTIONS_VERSION
                       : raw.list_plugins            ? OPTIONS_LIST_PLUGINS
+                      : raw.check_config            ? OPTIONS_CHECK
                       : raw.verify                  ? OPTIONS_VERIFY
                       : options->repair_dir != NULL ? OPTIONS_REPAIR
                                                     : OPTIONS_SERVE;
@@ -188,6 +210,7 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     g_free(raw.backlog);
     g_free(raw.key_max);
     g_free(raw.value_max);
+    g_free(raw.config_file);
     return status;
 }
 

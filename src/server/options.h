@@ -1,4 +1,4 @@
-/* kvs-server's command line. */
+/* kvs-server's command line and configuration file. */
 #ifndef SERVER_OPTIONS_H
 #define SERVER_OPTIONS_H
 
@@ -8,6 +8,7 @@
 
 enum options_action {
     OPTIONS_SERVE,
+    OPTIONS_CHECK, /* check the configuration only */
     OPTIONS_LIST_PLUGINS,
     OPTIONS_VERIFY,
     OPTIONS_REPAIR,
@@ -33,8 +34,8 @@ struct options {
 };
 
 /*
- * Reads the command line (changed by it). KVS_OK, or KVS_INVALID with a message that quotes what is
- * wrong. Free with options_deinit either way.
+ * Reads the command line (changed by it), and the configuration file that it names. KVS_OK,
+ * KVS_INVALID with a message that quotes what is wrong, or why the file cannot be read. Free with options_deinit either way.
  */
 KVS_MUST_USE kvs_status options_parse(struct options *options, int *argc, char ***argv,
                                       struct kvs_error *err);

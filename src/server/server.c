@@ -234,8 +234,9 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
     return server_pool_start(&server->pool, &config, err);
 }
 
-static kvs_status bring_up(struct kvs_server *server, const struct settings *settings,
-                           struct kvs_error *err)
+/* What can be wrong without anything being opened or made. */
+static kvs_status load_plugins(struct kvs_server *server, const struct settings *settings,
+                               struct kvs_error *err)
 {
     const struct kvs_server_config *config = settings->config;
     kvs_status status =
@@ -246,6 +247,14 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
                               config->pool_option_count, &server->log, err);
     if (status == KVS_OK)
         status = load_engine(server, settings, err);
+    return status;
+}
+
+static kvs_status bring_up(struct kvs_server *server, const struct settings *settings,
+                           struct kvs_error *err)
+{
+    const struct kvs_server_config *config = settings->config;
+    kvs_status status = load_plugins(server, settings, err);
     if (status == KVS_OK)
         status = listener_open(&server->listener, &settings->address, err);
     if (status == KVS_OK)
@@ -285,6 +294,35 @@ static void freep_server(struct kvs_server **server)
     kvs_server_free(*server);
 }
 
+/* A server that has and does nothing yet. NULL: no memory, no descriptor; err says which. */
+static struct kvs_server *server_new(const struct settings *settings, struct kvs_error *err)
+{
+    const struct kvs_server_config *config = settings->config;
+    struct kvs_server *server = calloc(1, sizeof(*server));
+    if (server == NULL) {
+        (void)kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+        return NULL;
+    }
+    server->listener.fd = -1;
+    server->data_dir.lock_fd = -1;
+    connection_set_init(&server->connections);
+    log_init(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO, config->log,
+             config->log_arg);
+    server->durability = settings->durability;
+    server->sync_interval_ms = config->sync_interval_ms;
+    server->threads = config->threads != 0 ? config->threads : server_pool_default_threads();
+    server->drain_timeout_ms =
+        config->drain_timeout_ms != 0 ? config->drain_timeout_ms : DEFAULT_DRAIN_TIMEOUT_MS;
+    server->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (server->stop_fd < 0) {
+        (void)kvs_error_set(err, KVS_NO_MEMORY, errno, "cannot make an eventfd: %s",
+                            strerror(errno));
+        kvs_server_free(server);
+        return NULL;
+    }
+    return server;
+}
+
 kvs_status kvs_server_new(const struct kvs_server_config *config, struct kvs_server **ret_server,
                           struct kvs_error *err)
 {
@@ -292,28 +330,24 @@ kvs_status kvs_server_new(const struct kvs_server_config *config, struct kvs_ser
     kvs_status status = settings_check(&settings, config, err);
     if (status != KVS_OK)
         return status;
-    _cleanup_(freep_server) struct kvs_server *server = calloc(1, sizeof(*server));
+    _cleanup_(freep_server) struct kvs_server *server = server_new(&settings, err);
     if (server == NULL)
-        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
-    server->listener.fd = -1;
-    server->data_dir.lock_fd = -1;
-    connection_set_init(&server->connections);
-    log_init(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO, config->log,
-             config->log_arg);
-    server->durability = settings.durability;
-    server->sync_interval_ms = config->sync_interval_ms;
-    server->threads = config->threads != 0 ? config->threads : server_pool_default_threads();
-    server->drain_timeout_ms =
-        config->drain_timeout_ms != 0 ? config->drain_timeout_ms : DEFAULT_DRAIN_TIMEOUT_MS;
-    server->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (server->stop_fd < 0)
-        return kvs_error_set(err, KVS_NO_MEMORY, errno, "cannot make an eventfd: %s",
-                             strerror(errno));
+        return KVS_NO_MEMORY;
     status = bring_up(server, &settings, err);
     if (status != KVS_OK)
         return status;
     *ret_server = TAKE(server);
     return KVS_OK;
+}
+
+kvs_status kvs_server_check(const struct kvs_server_config *config, struct kvs_error *err)
+{
+    struct settings settings;
+    kvs_status status = settings_check(&settings, config, err);
+    if (status != KVS_OK)
+        return status;
+    _cleanup_(freep_server) struct kvs_server *server = server_new(&settings, err);
+    return server != NULL ? load_plugins(server, &settings, err) : KVS_NO_MEMORY;
 }
 
 /* ---- running ------------------------------------------------------------------------------ */

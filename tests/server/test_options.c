@@ -85,6 +85,7 @@ static void actions(void **state)
         {"-h", OPTIONS_HELP},
         {"--help", OPTIONS_HELP},
         {"--list-plugins", OPTIONS_LIST_PLUGINS},
+        {"--check-config", OPTIONS_CHECK},
         {"--verify", OPTIONS_VERIFY},
         {"--repair=/new", OPTIONS_REPAIR},
     };
