@@ -13,27 +13,22 @@
  * I3  With edge-triggered events a read that returns less than was asked for has emptied the socket,
  *     and whatever comes later makes a new event. The one exception is the peer's end of sending,
  *     which may have come with the event before: then `hangup` is set and we read on to the end.
- * I4  Requests are answered in order: while writes are in the engine nothing else of the connection
- *     is decoded. Their keys and values are views of `input`, which nobody touches meanwhile.
+ * I4  While something of the session is in the engine nobody touches the session.
  * I5  After parking (handover from NONE to PARKED) the job no longer owns the connection. The
  *     completion that finds PARKED does; one that comes first leaves DONE, and the job goes on.
- * I6  A connection with more than OUTPUT_HIGH bytes unsent is neither read nor decoded until the peer
- *     takes them, so a slow reader costs one reply more than that at most.
+ * I6  A connection whose output was not all taken is neither read nor served until the peer takes it,
+ *     so a slow reader costs what session.c, I2 says.
  */
 #include "server/connection.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 
-#include "base/bytes.h"
-#include "base/cleanup.h"
-
-#define OUTPUT_HIGH ((size_t)262144)   /* bytes */
-#define TURN_BYTES  ((uint64_t)262144) /* bytes read in one turn before others get theirs */
+#define TURN_BYTES ((uint64_t)262144) /* bytes read in one turn before others get theirs */
 
 enum handover {
     HANDOVER_NONE,
@@ -59,7 +54,7 @@ struct connection *connection_new(int fd, const struct connection_service *servi
         return NULL;
     connection->transport.fd = fd;
     connection->service = service;
-    connection->codec = &native_codec;
+    session_init(&connection->session, &service->sessions);
     if (service->blocking)
         (void)sem_init(&connection->completed, 0, 0);
     return connection;
@@ -70,9 +65,7 @@ void connection_free(struct connection *connection)
     if (connection == NULL)
         return;
     transport_deinit(&connection->transport);
-    buffer_deinit(&connection->input);
-    buffer_deinit(&connection->output);
-    free(connection->group);
+    session_deinit(&connection->session);
     if (connection->service->blocking)
         (void)sem_destroy(&connection->completed);
     free(connection);
@@ -101,7 +94,7 @@ bool connection_note_events(struct connection *connection, uint32_t events)
 /* Sends the output. STEP_READ: all of it is gone. */
 static enum step flush(struct connection *connection, struct worker *worker)
 {
-    struct buffer *output = &connection->output;
+    struct buffer *output = &connection->session.output;
     while (buffer_size(output) > 0) {
         ssize_t sent =
             transport_write(&connection->transport, buffer_content(output), buffer_size(output));
@@ -117,15 +110,16 @@ static enum step flush(struct connection *connection, struct worker *worker)
  */
 static kvs_status make_room(struct connection *connection, struct worker *worker)
 {
-    struct buffer *input = &connection->input;
+    struct buffer *input = &connection->session.input;
     if (input->cap == 0) {
         kvs_status status = worker_take_buffer(worker, input);
         if (status != KVS_OK)
             return status;
     }
     uint64_t have = buffer_size(input);
-    if (connection->needed > have)
-        return buffer_reserve(input, connection->needed - have);
+    uint64_t needed = connection->session.needed;
+    if (needed > have)
+        return buffer_reserve(input, needed - have);
     return buffer_room(input) > 0 ? KVS_OK : buffer_reserve(input, 1);
 }
 
@@ -134,7 +128,7 @@ static enum step receive(struct connection *connection, struct worker *worker, u
 {
     if (make_room(connection, worker) != KVS_OK)
         return STEP_ABORT;
-    struct buffer *input = &connection->input;
+    struct buffer *input = &connection->session.input;
     size_t room = buffer_room(input);
     ssize_t received = transport_read(&connection->transport, input->data + input->end, room);
     if (received < 0) {
@@ -153,200 +147,88 @@ static enum step receive(struct connection *connection, struct worker *worker, u
     return STEP_READ;
 }
 
-/* ---- writes ------------------------------------------------------------------------------- */
+/* ---- waiting for the engine --------------------------------------------------------------- */
 
-/* Runs on a thread of the engine's choosing, or inside submit. */
-static void group_complete(void *arg, struct kvs_batch *batch, kvs_status status)
+static struct connection *connection_of(struct session *session)
 {
-    struct connection *connection = arg;
-    (void)batch;
-    connection->group->status = status;
+    return (struct connection *)((char *)session - offsetof(struct connection, session));
+}
+
+void connection_before_waiting(struct session *session, struct worker *worker)
+{
+    struct connection *connection = connection_of(session);
+    (void)flush(connection, worker); /* what goes wrong here shows again at the next send */
+    if (buffer_size(&session->output) == 0 && session->output.cap > 0)
+        worker_give_buffer(worker, &session->output);
+}
+
+void connection_completed(struct session *session)
+{
+    struct connection *connection = connection_of(session);
     if (connection->service->blocking) {
         (void)sem_post(&connection->completed);
         return;
     }
-    uint32_t before = atomic_exchange(&connection->handover, HANDOVER_DONE);
+    uint32_t before = atomic_exchange(&connection->handover, HANDOVER_DONE); /* I5 */
     if (before == HANDOVER_PARKED)
         connection->service->requeue(connection->service->arg, connection, true);
 }
 
-/* Adds the write to the group unless it is full. */
-static bool group_add(struct write_group *group, const struct store *store,
-                      const struct command *command, const struct request *request,
-                      uint64_t request_size, uint64_t *batch_bytes)
+/* The output's memory comes from the thread's spares, like the input's. */
+static kvs_status borrow_output(struct connection *connection, struct worker *worker)
 {
-    uint64_t bytes = request->key.len + request->value.len;
-    uint64_t index = group->batch.op_count;
-    if (index > 0 && (index == WRITE_GROUP_MAX || index == store->batch_ops_max ||
-                      *batch_bytes + bytes > store->batch_bytes_max))
-        return false;
-    command->prepare(request, &group->ops[index]);
-    group->ids[index] = request->id;
-    group->batch.op_count = index + 1;
-    group->input_size += request_size;
-    *batch_bytes += bytes;
-    return true;
+    struct buffer *output = &connection->session.output;
+    return output->cap > 0 ? KVS_OK : worker_take_buffer(worker, output);
 }
 
-/* Gathers the writes at the front of the input: those that follow each other and are whole. */
-static void group_gather(struct write_group *group, const struct connection *connection,
-                         const struct store *store)
+/* Parks until the engine is done. False: it is done already, or this thread waited for it. */
+static bool park(struct connection *connection)
 {
-    const uint8_t *content = buffer_content(&connection->input);
-    uint64_t available = buffer_size(&connection->input);
-    uint64_t batch_bytes = 0;
-    while (group->input_size < available) {
-        struct request request;
-        uint64_t size;
-        if (connection->codec->decode(
-                bytes_of(content + group->input_size, available - group->input_size),
-                &store->limits, &request, &size, NULL) != DECODE_REQUEST)
-            return;
-        const struct command *command = command_find(request.command);
-        if (command == NULL || command->prepare == NULL ||
-            !group_add(group, store, command, &request, size, &batch_bytes))
-            return;
-    }
-}
-
-/* Answers the writes of the complete group and lets go of their input. */
-static enum step group_answer(struct connection *connection, struct worker *worker)
-{
-    struct write_group *group = TAKE(connection->group);
-    struct command_reply reply = {connection->codec, &connection->output};
-    enum step step = STEP_READ;
-    for (uint64_t i = 0; i < group->batch.op_count && step != STEP_ABORT; i++) {
-        kvs_status status = group->status == KVS_OK ? group->ops[i].status : group->status;
-        if (status < 0)
-            counter_add(&worker->counters.errors, 1);
-        /* The message is that of the first fault, which need not be this operation's. */
-        bool is_first_fault = status < 0 && status == group->error.status;
-        if (command_reply_write(&reply, group->ids[i], status,
-                                is_first_fault ? group->message : NULL) != KVS_OK)
-            step = STEP_ABORT;
-    }
-    counter_add(&worker->counters.requests, group->batch.op_count);
-    buffer_consume(&connection->input, group->input_size);
-    worker_give_group(worker, group);
-    return step;
-}
-
-/* Writes may be about to wait for the disk: earlier replies do not wait with them, and memory that
-   holds nothing stays with the thread. */
-static void before_waiting(struct connection *connection, struct worker *worker)
-{
-    if (!connection->service->writes_wait)
-        return;
-    (void)flush(connection, worker); /* what goes wrong here shows again at the next send */
-    if (buffer_size(&connection->output) == 0 && connection->output.cap > 0)
-        worker_give_buffer(worker, &connection->output);
-}
-
-/* Submits the writes at the front of the input. STEP_READ: they are answered. */
-static enum step serve_writes(struct connection *connection, struct worker *worker)
-{
-    struct store *store = connection->service->commands->store;
-    struct write_group *group = worker_take_group(worker);
-    if (group == NULL)
-        return STEP_ABORT;
-    group_gather(group, connection, store);
-    group->batch.complete = group_complete;
-    group->batch.arg = connection;
-    connection->group = group;
-    atomic_store_explicit(&connection->handover, HANDOVER_NONE, memory_order_relaxed);
-    before_waiting(connection, worker);
-
-    kvs_status status = store_submit(store, worker->tls, &group->batch);
-    if (status != KVS_PENDING) {
-        group->status = status;
-    } else if (connection->service->blocking) {
+    if (connection->service->blocking) {
         while (sem_wait(&connection->completed) != 0)
             assert(errno == EINTR);
-    } else if (atomic_exchange(&connection->handover, HANDOVER_PARKED) != HANDOVER_DONE) {
-        return STEP_PARKED;
+        return false;
     }
-    return group_answer(connection, worker);
+    connection->parked = true;
+    return atomic_exchange(&connection->handover, HANDOVER_PARKED) != HANDOVER_DONE; /* I5 */
 }
 
-/* ---- requests ----------------------------------------------------------------------------- */
-
-/* Answers a request that cannot be served. */
-static enum step serve_error(struct connection *connection, struct worker *worker, uint64_t id,
-                             const struct kvs_error *error)
+/* Goes on after a completion. The completion's part of the handover is over then. */
+static enum session_step resume(struct connection *connection, struct worker *worker)
 {
-    struct command_reply reply = {connection->codec, &connection->output};
-    counter_add(&worker->counters.requests, 1);
-    counter_add(&worker->counters.errors, 1);
-    return command_reply_write(&reply, id, error->status, error->msg) == KVS_OK ? STEP_READ
-                                                                                : STEP_ABORT;
+    atomic_store_explicit(&connection->handover, HANDOVER_NONE, memory_order_relaxed);
+    connection->parked = false;
+    return borrow_output(connection, worker) == KVS_OK
+               ? session_resume(&connection->session, worker)
+               : SESSION_ABORT;
 }
 
-static void skip_input(struct connection *connection, uint64_t size)
-{
-    uint64_t here = buffer_size(&connection->input);
-    uint64_t now = size < here ? size : here;
-    buffer_consume(&connection->input, now);
-    connection->skip = size - now;
-}
-
-/* Serves the whole request at the front of the input. */
-static enum step serve_request(struct connection *connection, struct worker *worker,
-                               const struct request *request, uint64_t size)
-{
-    const struct command_context *commands = connection->service->commands;
-    const struct command *command = command_find(request->command);
-    if (command->prepare != NULL)
-        return serve_writes(connection, worker);
-    struct command_reply reply = {connection->codec, &connection->output};
-    kvs_status status = command->read(commands, worker->tls, request, &reply);
-    counter_add(&worker->counters.requests, 1);
-    buffer_consume(&connection->input, size);
-    return status == KVS_OK ? STEP_READ : STEP_ABORT;
-}
-
-/* Serves one request. STEP_READ with a zero `needed`: it is done, look for the next. */
-static enum step serve_next(struct connection *connection, struct worker *worker)
-{
-    char message[KVS_ERROR_MESSAGE_MAX];
-    struct kvs_error error = KVS_ERROR_INIT(message);
-    struct request request;
-    uint64_t size;
-    const struct buffer *input = &connection->input;
-    switch (connection->codec->decode(bytes_of(input->data + input->start, buffer_size(input)),
-                                      &connection->service->commands->store->limits, &request,
-                                      &size, &error)) {
-    case DECODE_REQUEST:
-        return serve_request(connection, worker, &request, size);
-    case DECODE_MORE:
-        connection->needed = size;
-        return STEP_READ;
-    case DECODE_REJECT:
-        skip_input(connection, size);
-        return serve_error(connection, worker, request.id, &error);
-    case DECODE_BROKEN:
-    default:
-        log_info(connection->service->log, "closing a connection that sent no valid request: %s",
-                 message);
-        connection->closing = true;
-        return serve_error(connection, worker, request.id, &error) == STEP_READ ? STEP_CLOSE
-                                                                                : STEP_ABORT;
-    }
-}
-
-/* Serves what was received, as far as it goes. */
+/* Serves what was received, beginning with what the connection was parked for. */
 static enum step serve_input(struct connection *connection, struct worker *worker)
 {
-    connection->needed = 0;
-    if (connection->skip > 0)
-        skip_input(connection, connection->skip);
-    while (buffer_size(&connection->input) > 0) {
-        if (buffer_size(&connection->output) >= OUTPUT_HIGH)
-            return STEP_FLUSH;
-        enum step step = serve_next(connection, worker);
-        if (step != STEP_READ || connection->needed > 0)
-            return step;
+    bool resumes = connection->parked;
+    enum session_step step;
+    do {
+        step = resumes ? resume(connection, worker) : SESSION_MORE;
+        if (step == SESSION_MORE)
+            step = session_serve(&connection->session, worker);
+        resumes = true;
+        if (step == SESSION_WAITING && park(connection))
+            return STEP_PARKED;
+    } while (step == SESSION_WAITING);
+    switch (step) {
+    case SESSION_MORE:
+        return STEP_READ;
+    case SESSION_FLUSH:
+        return STEP_FLUSH;
+    case SESSION_CLOSE:
+        connection->closing = true;
+        return STEP_CLOSE;
+    case SESSION_WAITING:
+    case SESSION_ABORT:
+    default:
+        return STEP_ABORT;
     }
-    return STEP_READ;
 }
 
 /* ---- turns -------------------------------------------------------------------------------- */
@@ -383,16 +265,10 @@ static enum step serve(struct connection *connection, struct worker *worker)
 /* Gives buffers that hold nothing back to the thread, so that an idle connection has none. */
 static void release_buffers(struct connection *connection, struct worker *worker)
 {
-    if (connection->input.cap > 0 && buffer_size(&connection->input) == 0)
-        worker_give_buffer(worker, &connection->input);
-    if (connection->output.cap > 0 && buffer_size(&connection->output) == 0)
-        worker_give_buffer(worker, &connection->output);
-}
-
-/* The output's memory comes from the thread's spares, like the input's. */
-static kvs_status borrow_output(struct connection *connection, struct worker *worker)
-{
-    return connection->output.cap > 0 ? KVS_OK : worker_take_buffer(worker, &connection->output);
+    if (connection->session.input.cap > 0 && buffer_size(&connection->session.input) == 0)
+        worker_give_buffer(worker, &connection->session.input);
+    if (connection->session.output.cap > 0 && buffer_size(&connection->session.output) == 0)
+        worker_give_buffer(worker, &connection->session.output);
 }
 
 static void close_connection(struct connection *connection)
@@ -443,20 +319,16 @@ void connection_resume(void *arg)
 {
     struct connection *connection = arg;
     struct worker *worker = worker_current(connection->service->workers);
-    if (worker == NULL || borrow_output(connection, worker) != KVS_OK ||
-        group_answer(connection, worker) == STEP_ABORT) {
-        close_connection(connection);
-        return;
-    }
     take_turns(connection, worker);
 }
 
 /* Waits until the socket can go on. False: it never will. */
 static bool wait_for_socket(const struct connection *connection)
 {
-    struct pollfd socket = {.fd = connection->transport.fd,
-                            .events = transport_wanted_events(
-                                &connection->transport, buffer_size(&connection->output) > 0)};
+    struct pollfd socket = {
+        .fd = connection->transport.fd,
+        .events = transport_wanted_events(&connection->transport,
+                                          buffer_size(&connection->session.output) > 0)};
     while (poll(&socket, 1, -1) < 0) {
         if (errno != EINTR)
             return false;

@@ -4,7 +4,7 @@
  * A connection is always in exactly one hand:
  *     IDLE                    nobody's: the next readiness event queues it
  *     QUEUED                  in the pool's queue
- *     RUNNING, RUNNING_AGAIN  a job serves it, or it is parked: a batch of its writes is in the
+ *     RUNNING, RUNNING_AGAIN  a job serves it, or it is parked: something of its session is in the
  *                             engine, whose completion resumes it. AGAIN: the socket became ready
  *                             meanwhile, so look once more before becoming IDLE
  *     CLOSED                  its descriptor is closed; only the graveyard knows it
@@ -17,10 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
 #include "base/log.h"
-#include "command/command.h"
-#include "protocol/codec.h"
+#include "server/session.h"
 #include "server/transport.h"
 #include "server/worker.h"
 
@@ -36,11 +34,10 @@ struct connection;
 
 /* What all connections of a server share. Constant while it serves. */
 struct connection_service {
-    const struct command_context *commands;
+    struct session_service sessions; /* with connection_before_waiting and connection_completed */
     struct workers *workers;
     const struct log *log;
-    bool blocking;    /* a thread keeps its connection for life (an unbounded pool) */
-    bool writes_wait; /* writes wait for the disk (KVS_DURABILITY_ALWAYS) */
+    bool blocking; /* a thread keeps its connection for life (an unbounded pool) */
 
     /* Hands a connection back to the pool: resumed ones continue (connection_resume), others begin
        again (connection_run). Any thread; does not block. */
@@ -67,16 +64,12 @@ struct connection {
     /* The owner's: whoever has the connection in hand (see above). */
     struct transport transport; /* its socket, `fd`, is constant, and closed by service->close */
     struct connection *link;    /* in one of the hand-over lists */
-    const struct codec *codec;
-    struct buffer input;
-    struct buffer output;
-    uint64_t skip;             /* bytes of input still to be thrown away */
-    uint64_t needed;           /* bytes of input without which nothing gets further */
-    bool drained;              /* the last read emptied the socket */
-    bool closing;              /* close as soon as output is sent */
-    bool resumes;              /* in a hand-over list: goes on with connection_resume */
-    struct write_group *group; /* writes in the engine, or NULL */
-    sem_t completed;           /* blocking only: the group is complete */
+    struct session session;
+    bool drained;    /* the last read emptied the socket */
+    bool closing;    /* close as soon as output is sent */
+    bool resumes;    /* in a hand-over list: goes on with connection_resume */
+    bool parked;     /* the session waits for the engine, or did so until now */
+    sem_t completed; /* blocking only: what the session waits for is complete */
 };
 
 /* Makes a connection around a non-blocking socket. NULL: out of memory; fd stays the caller's. */
@@ -88,9 +81,13 @@ void connection_free(struct connection *connection);
    the poller calls it. */
 bool connection_note_events(struct connection *connection, uint32_t events);
 
+/* session_service.before_waiting and .completed, for the sessions of connections. */
+void connection_before_waiting(struct session *session, struct worker *worker);
+void connection_completed(struct session *session);
+
 /* The jobs. arg is the connection. */
 void connection_run(void *arg);          /* QUEUED: serve until the socket would block */
-void connection_resume(void *arg);       /* parked, its batch complete: go on */
+void connection_resume(void *arg);       /* parked, the engine is done: go on */
 void connection_run_blocking(void *arg); /* serve until the end, waiting in poll() */
 void connection_drop(void *arg);         /* the pool dropped or lost its job: close */
 

@@ -211,11 +211,17 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
     reactor->listener = &server->listener;
     reactor->log = &server->log;
     reactor->service = (struct connection_service){
-        .commands = &server->commands,
+        .sessions =
+            {
+                .commands = &server->commands,
+                .log = &server->log,
+                .writes_wait = settings->durability == KVS_DURABILITY_ALWAYS,
+                .before_waiting = connection_before_waiting,
+                .completed = connection_completed,
+            },
         .workers = &server->workers,
         .log = &server->log,
         .blocking = server_pool_can(&server->pool, KVS_POOL_UNBOUNDED),
-        .writes_wait = settings->durability == KVS_DURABILITY_ALWAYS,
         .requeue = reactor_requeue,
         .close = reactor_take_closed,
         .arg = reactor,

@@ -38,7 +38,7 @@ static void worker_free(void *arg)
     while (worker->groups != NULL) {
         struct write_group *group = worker->groups;
         worker->groups = group->next;
-        free(group);
+        write_group_free(group);
     }
     free(worker);
 }
@@ -142,26 +142,19 @@ void worker_give_buffer(struct worker *worker, struct buffer *buffer)
 struct write_group *worker_take_group(struct worker *worker)
 {
     struct write_group *group = worker->groups;
-    if (group != NULL) {
-        worker->groups = group->next;
-    } else {
-        group = malloc(sizeof(*group));
-        if (group == NULL)
-            return NULL;
-    }
-    memset(&group->batch, 0, sizeof(group->batch));
-    group->input_size = 0;
-    group->status = KVS_OK;
-    group->message[0] = '\0';
-    group->error = (struct kvs_error)KVS_ERROR_INIT(group->message);
-    group->batch.size = (uint32_t)sizeof(group->batch);
-    group->batch.ops = group->ops;
-    group->batch.err = &group->error;
+    if (group == NULL)
+        return write_group_new();
+    worker->groups = group->next;
+    write_group_reset(group);
     return group;
 }
 
 void worker_give_group(struct worker *worker, struct write_group *group)
 {
+    if (group->capacity > WRITE_GROUP_MAX) {
+        write_group_free(group);
+        return;
+    }
     group->next = worker->groups;
     worker->groups = group;
 }

@@ -14,23 +14,11 @@
 
 #include "base/buffer.h"
 #include "command/store.h"
+#include "server/write_group.h"
 
-#define WRITE_GROUP_MAX  128u /* writes that one read from a socket makes into one batch */
 #define BUFFER_STANDARD  ((size_t)16384)  /* bytes of a fresh connection buffer */
 #define BUFFER_KEPT_MAX  ((size_t)262144) /* bytes of a buffer that is worth keeping as a spare */
 #define SPARE_BUFFER_MAX 8u
-
-/* The writes of one connection that are applied together, in the order they were received. */
-struct write_group {
-    struct kvs_batch batch;
-    struct kvs_op ops[WRITE_GROUP_MAX];
-    uint64_t ids[WRITE_GROUP_MAX]; /* of the requests */
-    uint64_t input_size;           /* bytes of input that the requests take */
-    kvs_status status;             /* of the batch, once complete */
-    struct kvs_error error;
-    char message[KVS_ERROR_MESSAGE_MAX];
-    struct write_group *next; /* in a worker's list of spares */
-};
 
 /* Written by the worker's thread, read by whoever asks for statistics; relaxed: they order nothing.
  */
@@ -79,7 +67,7 @@ KVS_MUST_USE kvs_status worker_take_buffer(struct worker *worker, struct buffer 
 /* Takes an empty buffer's memory back; buffer is then without memory. */
 void worker_give_buffer(struct worker *worker, struct buffer *buffer);
 
-/* A group without writes, or NULL: out of memory. */
+/* An empty group, or NULL: out of memory. */
 struct write_group *worker_take_group(struct worker *worker);
 void worker_give_group(struct worker *worker, struct write_group *group);
 
