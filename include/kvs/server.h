@@ -76,6 +76,15 @@ KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_run(struct kvs_server *server, str
 /* Makes kvs_server_run return (also one that has not begun). From any thread or signal handler. */
 KVS_EXPORT void kvs_server_stop(struct kvs_server *server);
 
+/*
+ * Takes over what can change while it serves: log_level. Everything else in config is looked at only
+ * to say what has changed and needs a restart, which the log then names. KVS_OK, or KVS_INVALID: then
+ * nothing was taken over. From any thread, one at a time, while it runs or before.
+ */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_reload(struct kvs_server *server,
+                                                     const struct kvs_server_config *config,
+                                                     struct kvs_error *err);
+
 /* The port that it listens on. */
 KVS_EXPORT uint16_t kvs_server_port(const struct kvs_server *server);
 

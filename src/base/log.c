@@ -25,18 +25,24 @@ static const char *level_name(uint32_t level)
     }
 }
 
-static void sink_stderr(void *arg, uint32_t level, const char *message)
+void log_stamp(char *to)
 {
-    (void)arg;
     struct timespec now;
     struct tm calendar;
-    char stamp[32];
-    char line[LOG_LINE_MAX + 64];
+    char seconds[32];
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)gmtime_r(&now.tv_sec, &calendar);
-    (void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &calendar);
-    int size = snprintf(line, sizeof(line), "%s.%03ldZ %s %s\n", stamp, now.tv_nsec / 1000000,
-                        level_name(level), message);
+    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &calendar);
+    (void)snprintf(to, LOG_STAMP_MAX, "%s.%03uZ", seconds, (unsigned)(now.tv_nsec / 1000000));
+}
+
+void log_sink_text(void *arg, uint32_t level, const char *message)
+{
+    (void)arg;
+    char stamp[LOG_STAMP_MAX];
+    char line[LOG_LINE_MAX + 64];
+    log_stamp(stamp);
+    int size = snprintf(line, sizeof(line), "%s %s %s\n", stamp, level_name(level), message);
     if (size >= (int)sizeof(line)) {
         size = (int)sizeof(line) - 1;
         line[size - 1] = '\n';
@@ -47,7 +53,7 @@ static void sink_stderr(void *arg, uint32_t level, const char *message)
 
 void log_init(struct log *log, uint32_t level, log_sink_fn sink, void *sink_arg)
 {
-    log->sink = sink != NULL ? sink : sink_stderr;
+    log->sink = sink != NULL ? sink : log_sink_text;
     log->sink_arg = sink_arg;
     log_set_level(log, level);
 }

@@ -21,7 +21,7 @@ struct log {
     void *sink_arg;
 };
 
-/* sink NULL: one line on stderr, "2026-01-31T12:00:00.000Z INFO message". */
+/* sink NULL: log_sink_text. */
 void log_init(struct log *log, uint32_t level, log_sink_fn sink, void *sink_arg);
 void log_set_level(struct log *log, uint32_t level);
 bool log_enabled(const struct log *log, uint32_t level);
@@ -40,6 +40,13 @@ void log_printf(const struct log *log, uint32_t level, const char *format, ...);
         if (log_enabled((log), KVS_LOG_DEBUG))                                                     \
             log_printf((log), KVS_LOG_DEBUG, __VA_ARGS__);                                         \
     } while (0)
+
+/* The default sink: one line on stderr, "2026-01-31T12:00:00.000Z INFO message". */
+void log_sink_text(void *arg, uint32_t level, const char *message);
+
+/* The time now, as lines begin with it. to: LOG_STAMP_MAX bytes. */
+#define LOG_STAMP_MAX 40u
+void log_stamp(char *to);
 
 /* "error", "warn", "info", "debug" to a level; false for anything else. */
 bool log_level_parse(const char *text, uint32_t *ret_level);

@@ -4,10 +4,13 @@
  * line).
  */
 #include <errno.h>
+#include <glib.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <kvs/server.h>
 #include <kvs/version.h>
@@ -16,28 +19,49 @@
 #include "plugin/loader.h"
 #include "server/maintenance.h"
 #include "server/options.h"
+#include "server/signals.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
 
-/* The server that signals stop. Written before the handlers are set; handlers only read it. */
-static struct kvs_server *signalled;
+/* What the thread for signals acts on. */
+struct process {
+    char **argv;                       /* the command line as it was given, terminated */
+    struct kvs_server *_Atomic server; /* written by main, read by the signals' thread (acquire: it
+                                          sees the whole server); NULL: there is none yet */
+};
 
-static void stop_on_signal(int signal_number)
+static void stop(void *arg)
 {
-    (void)signal_number;
-    kvs_server_stop(signalled);
+    struct process *process = arg;
+    struct kvs_server *server = atomic_load(&process->server);
+    /* While it opens the store there is nothing to be stopped in order: ending is as safe as kill -9,
+       which the store survives. */
+    if (server == NULL)
+        _exit(EXIT_FAILED);
+    kvs_server_stop(server);
 }
 
-static void handle_signals(struct kvs_server *server)
+/* Reads flags and file again: what can change does, and what is wrong changes nothing. */
+static void reload(void *arg)
 {
-    signalled = server;
-    struct sigaction action = {.sa_handler = stop_on_signal, .sa_flags = SA_RESTART};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGTERM, &action, NULL);
-    /* A second Ctrl-C ends a stop that takes too long. */
-    action.sa_flags |= (int)SA_RESETHAND;
-    (void)sigaction(SIGINT, &action, NULL);
+    struct process *process = arg;
+    char message[KVS_ERROR_MESSAGE_MAX] = "";
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    struct options options;
+    struct kvs_server *server = atomic_load(&process->server);
+    if (server == NULL)
+        return;
+    char **argv = g_strdupv(process->argv);
+    char **rest = argv;
+    int argc = (int)g_strv_length(argv);
+    kvs_status status = options_parse(&options, &argc, &rest, &error);
+    if (status == KVS_OK)
+        status = kvs_server_reload(server, &options.config, &error);
+    if (status != KVS_OK)
+        options.config.log(NULL, KVS_LOG_ERROR, message);
+    options_deinit(&options);
+    g_strfreev(argv);
 }
 
 /* A connection is a descriptor: use as many as we may. */
@@ -50,19 +74,21 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static kvs_status serve(const struct options *options, struct kvs_error *err)
+static kvs_status serve(const struct options *options, char **argv, struct kvs_error *err)
 {
+    struct process process = {.argv = argv};
+    struct signals signals = {.stop = stop, .reload = reload, .arg = &process};
     struct kvs_server *server = NULL;
     raise_descriptor_limit();
     (void)signal(SIGPIPE, SIG_IGN); /* a log pipe that nobody reads is no reason to die */
-    kvs_status status = kvs_server_new(&options->config, &server, err);
+    kvs_status status = signals_begin(&signals, err);
     if (status != KVS_OK)
         return status;
-    handle_signals(server);
-    status = kvs_server_run(server, err);
-    /* A signal from here on has nothing to stop. */
-    (void)signal(SIGTERM, SIG_IGN);
-    (void)signal(SIGINT, SIG_IGN);
+    status = kvs_server_new(&options->config, &server, err);
+    atomic_store(&process.server, server);
+    if (status == KVS_OK)
+        status = kvs_server_run(server, err);
+    signals_end(&signals);
     kvs_server_free(server);
     return status;
 }
@@ -87,7 +113,7 @@ static kvs_status check(const struct options *options, struct kvs_error *err)
     return status;
 }
 
-static kvs_status act(const struct options *options, struct kvs_error *err)
+static kvs_status act(const struct options *options, char **argv, struct kvs_error *err)
 {
     switch (options->action) {
     case OPTIONS_HELP:
@@ -106,7 +132,7 @@ static kvs_status act(const struct options *options, struct kvs_error *err)
         return check(options, err);
     case OPTIONS_SERVE:
     default:
-        return serve(options, err);
+        return serve(options, argv, err);
     }
 }
 
@@ -115,11 +141,13 @@ int main(int argc, char **argv)
     char message[KVS_ERROR_MESSAGE_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
     struct options options;
+    char **given = g_strdupv(argv);
     kvs_status status = options_parse(&options, &argc, &argv, &error);
     bool usage_is_wrong = status != KVS_OK;
     if (status == KVS_OK)
-        status = act(&options, &error);
+        status = act(&options, given, &error);
     options_deinit(&options);
+    g_strfreev(given);
     if (status == KVS_OK && fflush(stdout) != 0)
         status = kvs_error_set(&error, KVS_IO, errno, "cannot write to standard output: %s",
                                strerror(errno));

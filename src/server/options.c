@@ -22,6 +22,7 @@ struct raw {
     gchar *threads;
     gchar *sync;
     gchar *log_level;
+    gchar *log_format;
     gchar *backlog;
     gchar *key_max;
     gchar *value_max;
@@ -92,6 +93,11 @@ static kvs_status check(struct options *options, const struct raw *raw, struct k
         status = kvs_error_set(err, KVS_INVALID, 0,
                                "--log-level '%s' is not known: use error, warn, info or debug",
                                raw->log_level);
+    if (status == KVS_OK && raw->log_format != NULL &&
+        !log_format_parse(raw->log_format, &options->log_format))
+        status = kvs_error_set(err, KVS_INVALID, 0,
+                               "--log-format '%s' is not known: use auto, text, json or journald",
+                               raw->log_format);
     config->threads = (uint32_t)threads;
     config->backlog = (uint32_t)backlog;
     return status;
@@ -102,6 +108,7 @@ static void connect_config(struct options *options)
     struct kvs_server_config *config = &options->config;
     config->size = (uint32_t)sizeof(*config);
     config->address = options->address;
+    config->log = log_sink_of(options->log_format);
     config->engine = options->engine;
     config->pool = options->pool;
     config->data_dir = options->data_dir;
@@ -147,6 +154,9 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "Connections that may wait to be accepted (4096)", "N"},
         {"log-level", 'l', 0, G_OPTION_ARG_STRING, &raw->log_level,
          "error, warn, info or debug (info)", "LEVEL"},
+        {"log-format", 0, 0, G_OPTION_ARG_STRING, &raw->log_format,
+         "text, json, journald, or auto: journald where stderr is the journal, else text (auto)",
+         "FORMAT"},
         {.long_name = NULL},
     };
     const GOptionEntry actions[] = {
@@ -207,6 +217,7 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     g_free(raw.threads);
     g_free(raw.sync);
     g_free(raw.log_level);
+    g_free(raw.log_format);
     g_free(raw.backlog);
     g_free(raw.key_max);
     g_free(raw.value_max);

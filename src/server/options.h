@@ -6,6 +6,8 @@
 
 #include <kvs/server.h>
 
+#include "server/log_sinks.h"
+
 enum options_action {
     OPTIONS_SERVE,
     OPTIONS_CHECK, /* check the configuration only */
@@ -18,6 +20,7 @@ enum options_action {
 
 struct options {
     enum options_action action;
+    enum log_format log_format;
     struct kvs_server_config config; /* its pointers lead into this struct's memory */
     const char *repair_target;       /* OPTIONS_REPAIR */
     char *help;                      /* OPTIONS_HELP: what to print; owned */

@@ -393,6 +393,42 @@ void kvs_server_stop(struct kvs_server *server)
     errno = saved_errno;
 }
 
+/* Says what a new configuration changes that only a restart can. */
+static void log_unchangeable(const struct kvs_server *server, const struct settings *settings)
+{
+    const struct kvs_server_config *config = settings->config;
+    const struct {
+        const char *name;
+        bool changed;
+    } fixed[] = {
+        {"engine", settings->engine != NULL &&
+                       strcmp(settings->engine, server->engine_plugin->name) != 0 &&
+                       strcmp(settings->engine, "kvs") != 0},
+        {"pool", strcmp(settings->pool, server->pool.plugin->name) != 0},
+        {"threads", config->threads != 0 && config->threads != server->threads},
+        {"sync", settings->durability != server->durability ||
+                     (settings->durability == KVS_DURABILITY_INTERVAL &&
+                      config->sync_interval_ms != server->sync_interval_ms)},
+    };
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+        if (fixed[i].changed)
+            log_warn(&server->log, "a new '%s' takes effect at the next start", fixed[i].name);
+    }
+}
+
+kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_config *config,
+                             struct kvs_error *err)
+{
+    struct settings settings;
+    kvs_status status = settings_check(&settings, config, err);
+    if (status != KVS_OK)
+        return status;
+    log_set_level(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO);
+    log_unchangeable(server, &settings);
+    log_info(&server->log, "the configuration is reloaded");
+    return KVS_OK;
+}
+
 uint16_t kvs_server_port(const struct kvs_server *server)
 {
     return server->listener.port;
