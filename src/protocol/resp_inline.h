@@ -1,0 +1,17 @@
+/* Inline commands, for resp.c. */
+#ifndef PROTOCOL_RESP_INLINE_H
+#define PROTOCOL_RESP_INLINE_H
+
+#include "protocol/resp.h"
+
+/*
+ * Splits a line (without its end) at blanks into arguments, which has none yet. "..." knows \n \r
+ * \t \b \a \xHH and \ before any other byte, '...' knows \'; a closing quote is followed by a blank or
+ * the end. KVS_OK, KVS_PROTOCOL (quotes do not match), KVS_NO_MEMORY.
+ */
+KVS_MUST_USE kvs_status resp_inline_split(struct kvs_bytes line, struct resp_arguments *arguments);
+
+/* Appends an argument. KVS_OK or KVS_NO_MEMORY. In resp.c. */
+KVS_MUST_USE kvs_status resp_arguments_add(struct resp_arguments *arguments, struct kvs_bytes item);
+
+#endif
