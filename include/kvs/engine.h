@@ -220,7 +220,8 @@ struct kvs_engine_ops {
        (it is closed all the same). All threads are detached. NULL is fine. */
     kvs_status (*close)(struct kvs_db *db, struct kvs_error *err);
 
-    /* Shows the value of key to visit. KVS_OK, KVS_NOT_FOUND, KVS_STOPPED, KVS_CORRUPT, KVS_IO. */
+    /* Shows the value of key to visit. KVS_OK, KVS_NOT_FOUND, KVS_STOPPED, KVS_CORRUPT, KVS_IO. After a
+       fault nothing counts of what visit was shown: a disk may fail under it. */
     kvs_status (*get)(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
                       kvs_value_fn visit, void *arg, struct kvs_error *err);
 

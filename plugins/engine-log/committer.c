@@ -49,6 +49,8 @@ static kvs_status sync_segment(struct kvs_db *db, struct segment *segment, uint6
         return KVS_OK;
     (void)atomic_fetch_add_explicit(&db->syncs, 1, memory_order_relaxed);
     kvs_status status = disk_file_sync(segment->file, err);
+    if (status == KVS_OK && segment_failed(segment)) /* I2: what was written may be nowhere */
+        status = segment_say_failed(segment, err);
     if (status == KVS_OK)
         atomic_store_explicit(&segment->durable_end, end, memory_order_release);
     return status;

@@ -123,6 +123,8 @@ static kvs_status sync_output_file(struct kvs_db *db, struct segment *output, st
 {
     (void)atomic_fetch_add_explicit(&db->syncs, 1, memory_order_relaxed);
     kvs_status status = disk_file_sync(output->file, err);
+    if (status == KVS_OK && segment_failed(output)) /* what was written may be nowhere */
+        return segment_say_failed(output, err);
     if (status != KVS_OK && err != NULL)
         err->status = KVS_IO;
     return status == KVS_OK ? KVS_OK : KVS_IO;
@@ -185,6 +187,19 @@ static kvs_status output_room(struct copier *copier, uint64_t record_size, struc
     return status;
 }
 
+static kvs_status damaged(const struct segment *victim, uint64_t offset, struct kvs_error *err)
+{
+    if (segment_failed(victim))
+        return kvs_error_set(err, KVS_CORRUPT, 0,
+                             "%08" PRIu32 ".seg cannot be read at offset %" PRIu64
+                             ": it is not compacted",
+                             victim->number, sigbus_failed_at(victim->range));
+    return kvs_error_set(err, KVS_CORRUPT, 0,
+                         "%08" PRIu32 ".seg is damaged at offset %" PRIu64
+                         ": it is not compacted; see --verify",
+                         victim->number, offset);
+}
+
 /* Copies one sound record to the output. */
 static kvs_status copier_add(struct copier *copier, const struct record *record, uint64_t hash,
                              uint64_t old_place, struct kvs_error *err)
@@ -200,8 +215,14 @@ static kvs_status copier_add(struct copier *copier, const struct record *record,
     if (status != KVS_OK)
         return status;
     struct segment *output = copier->db->compact_output;
+    const struct segment *victim = copier->victim;
     uint64_t offset = copier->frame_offset + copier->bytes;
+    uint64_t old_offset = place_offset_bytes(old_place);
     (void)record_write(copier->frame + copier->bytes, output->salt, record);
+    /* I2, also when a page of it went between the check and the copy: zeros stay, so they show now. */
+    if (segment_failed(victim) &&
+        !record_is_sound(victim->memory + old_offset, victim->salt, record))
+        return damaged(victim, old_offset, err);
     segment_count_record(output, record->sequence);
     copier->copies[copier->count++] = (struct copy){
         .hash = hash,
@@ -240,14 +261,6 @@ static bool is_needed(const struct kvs_db *db, const struct record *tombstone, u
     bool is_set_again = store_find(db, hash, tombstone->key, &record) != PLACE_NONE;
     epoch_end();
     return !is_set_again;
-}
-
-static kvs_status damaged(const struct segment *victim, uint64_t offset, struct kvs_error *err)
-{
-    return kvs_error_set(err, KVS_CORRUPT, 0,
-                         "%08" PRIu32 ".seg is damaged at offset %" PRIu64
-                         ": it is not compacted; see --verify",
-                         victim->number, offset);
 }
 
 /* Copies what is needed of one record. */

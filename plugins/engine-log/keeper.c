@@ -241,6 +241,8 @@ kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_er
     struct footer_entries entries = {0};
     struct kvs_bytes secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES};
     kvs_status status = footer_collect(segment, db->index, secret, false, &entries, err);
+    if (segment_failed(segment)) /* what was written to it may be nowhere */
+        status = segment_say_failed(segment, err);
     if (status == KVS_OK)
         status = footer_write(segment, &entries, err);
     footer_entries_deinit(&entries);

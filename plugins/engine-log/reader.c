@@ -5,6 +5,9 @@
  * A candidate with another key is nearly always another key's (the index keeps 16 bits of the hash).
  * But it may be the record that is looked for with a damaged key, so its CRC is checked before it is
  * passed over: damage is reported, never answered with "not found".
+ *
+ * A page that the disk does not deliver reads as zeros, and marks its segment (sigbus.h): what is not
+ * sound there is KVS_IO, and what was shown from there is looked at once more afterwards.
  */
 #include "reader.h"
 
@@ -16,9 +19,18 @@
 
 #define MANY_GROUP 16u /* lookups whose cache misses overlap */
 
+/* What a lookup came to. */
+struct sight {
+    const struct segment *segment;
+    const uint8_t *from; /* the record, in the segment's memory */
+    struct record record;
+};
+
 static kvs_status corrupt(const struct segment *segment, uint64_t place, struct kvs_error *err)
 {
     char name[SEGMENT_NAME_MAX];
+    if (segment_failed(segment)) /* zeros, not the file's */
+        return segment_say_failed(segment, err);
     segment_name(segment->number, name);
     return kvs_error_set(err, KVS_CORRUPT, 0,
                          "the record at %s offset %" PRIu64
@@ -26,39 +38,56 @@ static kvs_status corrupt(const struct segment *segment, uint64_t place, struct 
                          name, place_offset_bytes(place));
 }
 
+static kvs_status sight_take(const struct kvs_db *db, uint64_t place, struct sight *ret,
+                             struct kvs_error *err)
+{
+    ret->from = store_record_at(db, place, &ret->segment);
+    if (record_view(ret->from, ret->segment->bytes - place_offset_bytes(place), &ret->record) &&
+        record_is_sound(ret->from, ret->segment->salt, &ret->record))
+        return KVS_OK;
+    return corrupt(ret->segment, place, err);
+}
+
+/* After the record was shown: what was sound before may have been gone by then. Zeros that took the
+   place of a page stay there, so a record that is still sound was so all the time. */
+static kvs_status sight_check(const struct sight *sight, struct kvs_error *err)
+{
+    if (!segment_failed(sight->segment) ||
+        record_is_sound(sight->from, sight->segment->salt, &sight->record))
+        return KVS_OK;
+    return segment_say_failed(sight->segment, err);
+}
+
 /* Looks at one candidate. KVS_OK: it has the key and is sound; KVS_NOT_FOUND: it is another key's. */
 static kvs_status look_at(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
-                          struct record *ret_record, struct kvs_error *err)
+                          struct sight *ret, struct kvs_error *err)
 {
-    const struct segment *segment;
-    const uint8_t *from = store_record_at(db, place, &segment);
-    if (!record_view(from, segment->bytes - place_offset_bytes(place), ret_record) ||
-        !record_is_sound(from, segment->salt, ret_record))
-        return corrupt(segment, place, err);
-    if (ret_record->key.len != key.len || memcmp(ret_record->key.ptr, key.ptr, key.len) != 0)
+    kvs_status status = sight_take(db, place, ret, err);
+    if (status == KVS_OK &&
+        (ret->record.key.len != key.len || memcmp(ret->record.key.ptr, key.ptr, key.len) != 0))
         return KVS_NOT_FOUND;
-    return KVS_OK;
+    return status;
 }
 
 /* Finds the record of a key as it is visible now. Inside a read section. */
 static kvs_status find_visible(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
-                               struct record *ret_record, struct kvs_error *err)
+                               struct sight *ret, struct kvs_error *err)
 {
     struct index_cursor cursor;
     uint64_t place;
     index_cursor_begin(&cursor, db->index, hash);
     while ((place = index_cursor_next(&cursor)) != PLACE_NONE) {
-        kvs_status status = look_at(db, place, key, ret_record, err);
+        kvs_status status = look_at(db, place, key, ret, err);
         if (status == KVS_NOT_FOUND)
             continue;
         while (status == KVS_OK) {
-            uint64_t visible = publish_visible(db, place, ret_record->sequence);
+            uint64_t visible = publish_visible(db, place, ret->record.sequence);
             if (visible == place)
-                return ret_record->kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+                return ret->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
             if (visible == PLACE_NONE)
                 return KVS_NOT_FOUND;
             place = visible;
-            status = look_at(db, place, key, ret_record, err);
+            status = look_at(db, place, key, ret, err);
         }
         return status;
     }
@@ -69,12 +98,16 @@ kvs_status reader_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes k
                       kvs_value_fn visit, void *arg, struct kvs_error *err)
 {
     (void)tls;
-    struct record record;
+    struct sight sight;
     uint64_t hash = index_hash(db->index, key);
     epoch_begin();
-    kvs_status status = find_visible(db, hash, key, &record, err);
-    if (status == KVS_OK && visit(arg, record.value) != 0)
-        status = KVS_STOPPED;
+    kvs_status status = find_visible(db, hash, key, &sight, err);
+    if (status == KVS_OK) {
+        bool stopped = visit(arg, sight.record.value) != 0;
+        status = sight_check(&sight, err);
+        if (status == KVS_OK && stopped)
+            status = KVS_STOPPED;
+    }
     epoch_end();
     return status;
 }
@@ -111,10 +144,13 @@ static kvs_status get_group(struct kvs_db *db, struct kvs_get_many *request, uin
     prefetch_records(db, hashes, count);
     for (uint64_t i = 0; i < count && status == KVS_OK; i++) {
         struct kvs_lookup *lookup = &request->lookups[first + i];
-        struct record record;
-        lookup->status = find_visible(db, hashes[i], lookup->key, &record, request->err);
-        if (lookup->status == KVS_OK && request->visit(request->arg, first + i, record.value) != 0)
+        struct sight sight;
+        lookup->status = find_visible(db, hashes[i], lookup->key, &sight, request->err);
+        if (lookup->status != KVS_OK)
+            continue;
+        if (request->visit(request->arg, first + i, sight.record.value) != 0)
             status = KVS_STOPPED;
+        lookup->status = sight_check(&sight, request->err);
     }
     epoch_end();
     return status;
@@ -149,18 +185,16 @@ static bool has_prefix(struct kvs_bytes key, struct kvs_bytes prefix)
 }
 
 /* The record at a place as it is visible now; KVS_NOT_FOUND: none is. */
-static kvs_status visible_at(const struct kvs_db *db, uint64_t place, struct record *ret_record,
+static kvs_status visible_at(const struct kvs_db *db, uint64_t place, struct sight *ret,
                              struct kvs_error *err)
 {
     for (;;) {
-        const struct segment *segment;
-        const uint8_t *from = store_record_at(db, place, &segment);
-        if (!record_view(from, segment->bytes - place_offset_bytes(place), ret_record) ||
-            !record_is_sound(from, segment->salt, ret_record))
-            return corrupt(segment, place, err);
-        uint64_t visible = publish_visible(db, place, ret_record->sequence);
+        kvs_status status = sight_take(db, place, ret, err);
+        if (status != KVS_OK)
+            return status;
+        uint64_t visible = publish_visible(db, place, ret->record.sequence);
         if (visible == place)
-            return ret_record->kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+            return ret->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
         if (visible == PLACE_NONE)
             return KVS_NOT_FOUND;
         place = visible;
@@ -171,9 +205,10 @@ static bool show_place(void *arg, uint64_t place)
 {
     struct scan_state *state = arg;
     struct kvs_scan *scan = state->scan;
-    struct record record;
-    kvs_status status = visible_at(state->db, place, &record, state->err);
-    if (status == KVS_NOT_FOUND || (status == KVS_OK && !has_prefix(record.key, scan->prefix)))
+    struct sight sight;
+    kvs_status status = visible_at(state->db, place, &sight, state->err);
+    const struct record *record = &sight.record;
+    if (status == KVS_NOT_FOUND || (status == KVS_OK && !has_prefix(record->key, scan->prefix)))
         return true;
     if (status != KVS_OK) {
         state->status = status;
@@ -181,11 +216,12 @@ static bool show_place(void *arg, uint64_t place)
     }
     state->shown++;
     struct kvs_bytes value =
-        (scan->flags & KVS_SCAN_KEYS_ONLY) != 0 ? (struct kvs_bytes){NULL, 0} : record.value;
-    if (scan->visit(scan->arg, record.key, value) == 0)
-        return true;
-    state->status = KVS_STOPPED;
-    return false;
+        (scan->flags & KVS_SCAN_KEYS_ONLY) != 0 ? (struct kvs_bytes){NULL, 0} : record->value;
+    bool stopped = scan->visit(scan->arg, record->key, value) != 0;
+    state->status = sight_check(&sight, state->err);
+    if (state->status == KVS_OK && stopped)
+        state->status = KVS_STOPPED;
+    return state->status == KVS_OK;
 }
 
 kvs_status reader_scan(struct kvs_db *db, struct kvs_tls *tls, struct kvs_scan *scan,

@@ -318,21 +318,40 @@ struct gathering {
     struct parallel_failure failure;
 };
 
+/* The entries of a segment's frames, all CRCs checked. */
+static kvs_status gather_checked(const struct gathering *gathering, const struct segment *segment,
+                                 struct footer_entries *entries, struct kvs_error *error)
+{
+    const struct index *index = gathering->db->index;
+    struct footer_entries again;
+    kvs_status status = footer_collect(segment, index, gathering->secret, true, entries, error);
+    if (!segment_failed(segment))
+        return status;
+    /* Zeros that took the place of a page stay there: where all is sound now, it was so before. */
+    if (status == KVS_OK) {
+        if (footer_collect(segment, index, gathering->secret, true, &again, NULL) == KVS_OK) {
+            footer_entries_deinit(&again);
+            return KVS_OK;
+        }
+        footer_entries_deinit(entries);
+    }
+    return segment_say_failed(segment, error);
+}
+
 static kvs_status gather(const struct gathering *gathering, uint32_t i, struct kvs_error *error)
 {
     const struct segment *segment = gathering->segments[i];
     struct footer_entries *entries = &gathering->entries[i];
-    const struct index *index = gathering->db->index;
-    bool sealed = atomic_load_explicit(&segment->sealed, memory_order_acquire) != 0;
-    if (sealed) {
-        uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
-        kvs_status status = footer_open(segment, end, entries, error);
-        if (status == KVS_OK)
-            return status;
-        if (status == KVS_CORRUPT)
-            store_log(gathering->db, KVS_LOG_WARN, "%s; its records are read instead", error->msg);
-    }
-    return footer_collect(segment, index, gathering->secret, sealed, entries, error);
+    if (atomic_load_explicit(&segment->sealed, memory_order_acquire) == 0)
+        return footer_collect(segment, gathering->db->index, gathering->secret, false, entries,
+                              error);
+    uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
+    kvs_status status = footer_open(segment, end, entries, error);
+    if (status == KVS_OK)
+        return status;
+    if (status == KVS_CORRUPT)
+        store_log(gathering->db, KVS_LOG_WARN, "%s; its records are read instead", error->msg);
+    return gather_checked(gathering, segment, entries, error);
 }
 
 static void gather_task(void *arg, uint32_t worker, uint32_t i)

@@ -158,7 +158,8 @@ static kvs_status open_found(struct recovery *recovery, struct found *found, str
         return status;
     }
     scan_segment(found->segment, &found->scan);
-    return KVS_OK;
+    /* What cannot be read is no torn tail. */
+    return segment_failed(found->segment) ? segment_say_failed(found->segment, err) : KVS_OK;
 }
 
 /* ---- 3: the sequence ---------------------------------------------------------------------- */
@@ -296,6 +297,8 @@ static kvs_status write_anew(const struct segment *segment, uint64_t end, struct
         status = disk_file_write(segment->file, at, copy, bytes, err);
     }
     free(copy);
+    if (status == KVS_OK && segment_failed(segment))
+        status = segment_say_failed(segment, err);
     if (status == KVS_OK)
         status = disk_file_truncate(segment->file, end, err);
     if (status == KVS_OK)

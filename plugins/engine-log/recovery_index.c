@@ -66,6 +66,23 @@ static bool load(struct kvs_db *db, struct segment *const *segments, uint32_t co
     return status == KVS_OK;
 }
 
+/* A disk may fail while footers are used in their mappings: what is sound afterwards was so before, as
+   zeros that took the place of a page stay there. */
+static kvs_status check_used(struct segment *const *segments, const struct footer_entries *entries,
+                             uint32_t count, struct kvs_error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct footer_entries again;
+        uint64_t end = atomic_load_explicit(&segments[i]->end, memory_order_acquire);
+        if (!segment_failed(segments[i]) || entries[i].owned != NULL)
+            continue;
+        if (footer_open(segments[i], end, &again, NULL) != KVS_OK)
+            return segment_say_failed(segments[i], err);
+        footer_entries_deinit(&again);
+    }
+    return KVS_OK;
+}
+
 static kvs_status build(struct kvs_db *db, struct segment *const *segments, uint32_t count,
                         uint32_t threads, uint64_t *ret_sequence_max, struct kvs_error *err)
 {
@@ -82,6 +99,8 @@ static kvs_status build(struct kvs_db *db, struct segment *const *segments, uint
         status = rebuild_entries(db, segments, count, threads, secret, entries, err);
     if (status == KVS_OK)
         status = rebuild_index(db, segments, entries, count, threads, ret_sequence_max, err);
+    if (status == KVS_OK)
+        status = check_used(segments, entries, count, err);
     for (uint32_t i = 0; i < count; i++)
         footer_entries_deinit(&entries[i]);
     free(entries);

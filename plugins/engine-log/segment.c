@@ -2,6 +2,7 @@
 #include "segment.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,27 +160,64 @@ static kvs_status fill_with_zeros(struct disk_file *file, const struct segment_c
     return status;
 }
 
+/* Maps the file. From here on SIGBUS in this memory is dealt with. */
+static kvs_status segment_map(struct segment *segment, uint64_t bytes, bool writable,
+                              struct kvs_error *err)
+{
+    void *memory;
+    kvs_status status = sigbus_install(err);
+    if (status != KVS_OK)
+        return status;
+    status = disk_file_map(segment->file, bytes, writable, &memory, err);
+    if (status == KVS_OK) {
+        status = sigbus_add(memory, bytes, writable, &segment->range, err);
+        if (status == KVS_OK) {
+            segment->memory = memory;
+            segment->bytes = bytes;
+            segment->writable = writable;
+            return KVS_OK;
+        }
+        disk_file_unmap(segment->file, memory, bytes);
+    }
+    sigbus_uninstall();
+    return status;
+}
+
+static void segment_unmap(struct segment *segment)
+{
+    if (segment->memory == NULL)
+        return;
+    sigbus_remove(segment->range);
+    disk_file_unmap(segment->file, segment->memory, segment->bytes);
+    sigbus_uninstall();
+}
+
+kvs_status segment_say_failed(const struct segment *segment, struct kvs_error *err)
+{
+    char name[SEGMENT_NAME_MAX];
+    segment_name(segment->number, name);
+    return kvs_error_set(err, KVS_IO, EIO,
+                         "%s offset %" PRIu64
+                         ": the disk does not deliver this part of the file, or it was cut short",
+                         name, sigbus_failed_at(segment->range));
+}
+
 static kvs_status segment_prepare(struct segment *segment, const struct segment_config *config,
                                   struct kvs_error *err)
 {
     uint8_t header[SEGMENT_HEADER_BYTES];
-    void *memory;
     kvs_status status = disk_file_reserve(segment->file, config->bytes, err);
-    segment->writable = status == KVS_OK;
+    bool writable = status == KVS_OK;
     if (status == KVS_UNSUPPORTED) /* written with disk_file_write: a full disk is met there */
         status = disk_file_truncate(segment->file, config->bytes, err);
     header_make(header, config);
     if (status == KVS_OK)
         status = disk_file_write(segment->file, 0, header, sizeof(header), err);
-    if (status == KVS_OK && config->zero && segment->writable)
+    if (status == KVS_OK && config->zero && writable)
         status = fill_with_zeros(segment->file, config, err);
     if (status == KVS_OK)
         status = disk_file_sync(segment->file, err);
-    if (status == KVS_OK)
-        status = disk_file_map(segment->file, config->bytes, segment->writable, &memory, err);
-    if (status == KVS_OK)
-        segment->memory = memory;
-    return status;
+    return status == KVS_OK ? segment_map(segment, config->bytes, writable, err) : status;
 }
 
 static struct segment *segment_new(uint32_t number, uint64_t generation, struct kvs_bytes secret,
@@ -224,22 +262,21 @@ kvs_status segment_create(struct disk *disk, const struct segment_config *config
 static kvs_status segment_map_existing(struct segment *segment, const char *name, bool read_only,
                                        struct kvs_error *err)
 {
-    void *memory;
-    kvs_status status = disk_file_size(segment->file, &segment->bytes, err);
+    uint64_t bytes;
+    kvs_status status = disk_file_size(segment->file, &bytes, err);
     if (status != KVS_OK)
         return status;
-    if (segment->bytes < SEGMENT_HEADER_BYTES)
+    if (bytes < SEGMENT_HEADER_BYTES)
         return kvs_error_set(err, KVS_CORRUPT, 0,
-                             "%s: only %" PRIu64 " bytes, no segment is so short", name,
-                             segment->bytes);
-    status = disk_file_map(segment->file, segment->bytes, !read_only, &memory, err);
+                             "%s: only %" PRIu64 " bytes, no segment is so short", name, bytes);
+    status = segment_map(segment, bytes, !read_only, err);
     if (status != KVS_OK)
         return status;
-    segment->memory = memory;
-    segment->writable = !read_only;
     struct segment_header header = {0};
     status =
         header_check(segment->memory, name, segment->number, segment->generation, &header, err);
+    if (segment_failed(segment))
+        return segment_say_failed(segment, err);
     if (status != KVS_OK)
         return status;
     segment->kind = header.kind;
@@ -272,8 +309,7 @@ void segment_free(struct segment *segment)
 {
     if (segment == NULL)
         return;
-    if (segment->memory != NULL)
-        disk_file_unmap(segment->file, segment->memory, segment->bytes);
+    segment_unmap(segment);
     disk_file_close(segment->file);
     free(segment);
 }

@@ -26,6 +26,7 @@
 #include "epoch.h"
 #include "index.h"
 #include "record.h"
+#include "sigbus.h"
 
 #define SEGMENT_HEADER_BYTES 4096u
 #define SEGMENT_FORMAT       1u
@@ -43,7 +44,9 @@ struct segment {
     /* Constant once it is in the table. */
     struct disk_file *file;
     uint8_t *memory; /* the whole file, mapped */
-    uint64_t bytes;  /* of the mapping */
+    /* Of memory: says whether the disk failed to deliver a part of it. NULL: it is not a mapping. */
+    struct sigbus_range *range;
+    uint64_t bytes; /* of the mapping */
     uint64_t generation;
     uint64_t birth; /* records of keys that were removed before this number are not in it */
     uint32_t number;
@@ -134,13 +137,23 @@ KVS_MUST_USE kvs_status segment_create(struct disk *disk, const struct segment_c
                                        struct segment **ret_segment, struct kvs_error *err);
 
 /* Opens one that is there and checks its header against the manifest's number and generation.
-   KVS_OK, KVS_CORRUPT (what differs is said), KVS_MISSING, KVS_IO. */
+   KVS_OK, KVS_CORRUPT (what differs is said), KVS_MISSING, KVS_IO, KVS_NO_MEMORY. */
 KVS_MUST_USE kvs_status segment_open(struct disk *disk, uint32_t number, uint64_t generation,
                                      struct kvs_bytes secret, bool read_only,
                                      struct segment **ret_segment, struct kvs_error *err);
 
 /* Unmaps, closes and frees; the file stays. NULL is fine. */
 void segment_free(struct segment *segment);
+
+/* True: what was read from its memory so far may have been zeros that the file does not have, and what
+   was written may be nowhere (sigbus.h). */
+static inline bool segment_failed(const struct segment *segment)
+{
+    return __builtin_expect(segment->range != NULL && sigbus_failed(segment->range), 0);
+}
+
+/* KVS_IO, with a message that says where it failed. Only for one that failed. */
+kvs_status segment_say_failed(const struct segment *segment, struct kvs_error *err);
 
 /* The room behind the last frame, in bytes. */
 static inline uint64_t segment_room(const struct segment *segment)

@@ -61,6 +61,12 @@ void buffer_consume(struct buffer *buffer, size_t size)
         buffer->start = buffer->end = 0;
 }
 
+void buffer_truncate(struct buffer *buffer, size_t size)
+{
+    assert(size <= buffer_size(buffer));
+    buffer->end = buffer->start + size;
+}
+
 kvs_status buffer_append(struct buffer *buffer, const void *from, size_t size)
 {
     kvs_status status = buffer_reserve(buffer, size);

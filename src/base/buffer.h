@@ -52,6 +52,9 @@ void buffer_commit(struct buffer *buffer, size_t size);
 /* Forgets size bytes at the start. At most buffer_size(). An empty buffer starts at 0 again. */
 void buffer_consume(struct buffer *buffer, size_t size);
 
+/* Takes back what was written last, so that the content is size bytes. At most buffer_size(). */
+void buffer_truncate(struct buffer *buffer, size_t size);
+
 /* Copies size bytes to the end. KVS_NO_MEMORY: nothing changed. */
 KVS_MUST_USE kvs_status buffer_append(struct buffer *buffer, const void *from, size_t size);
 

@@ -56,6 +56,7 @@ static kvs_status read_get(const struct command_context *context, struct kvs_tls
     char message[KVS_ERROR_MESSAGE_MAX];
     struct kvs_error error = KVS_ERROR_INIT(message);
     struct value_copy copy = {.reply = reply, .id = request->id, .status = KVS_INTERNAL};
+    size_t before = buffer_size(reply->out);
     message[0] = '\0';
     kvs_status status = store_get(context->store, tls, request->key, copy_value, &copy, &error);
     if (status == KVS_OK && copy.status == KVS_OK)
@@ -65,6 +66,7 @@ static kvs_status read_get(const struct command_context *context, struct kvs_tls
     if (status == KVS_OK)
         return reply_status(reply, request->id, KVS_INTERNAL,
                             "the engine found the key but showed no value: a bug of the engine");
+    buffer_truncate(reply->out, before); /* a fault that was met while the value was shown */
     return reply_status(reply, request->id, status, message);
 }
 

@@ -91,6 +91,22 @@ static void an_emptied_buffer_starts_at_its_front(void **state)
     buffer_deinit(&buffer);
 }
 
+static void the_last_bytes_can_be_taken_back(void **state)
+{
+    (void)state;
+    struct buffer buffer = {0};
+    assert_int_equal(buffer_append(&buffer, "consumed, kept, taken back", 26), KVS_OK);
+    buffer_consume(&buffer, 10);
+    buffer_truncate(&buffer, 4);
+    assert_sane(&buffer);
+    assert_int_equal(buffer_append(&buffer, "!", 1), KVS_OK);
+    assert_int_equal(buffer_size(&buffer), 5);
+    assert_memory_equal(buffer_content(&buffer), "kept!", 5);
+    buffer_truncate(&buffer, 0);
+    assert_int_equal(buffer_size(&buffer), 0);
+    buffer_deinit(&buffer);
+}
+
 static void impossible_sizes_change_nothing(void **state)
 {
     (void)state;
@@ -137,6 +153,7 @@ int main(void)
         cmocka_unit_test(content_survives_growing),
         cmocka_unit_test(content_moves_before_it_grows),
         cmocka_unit_test(an_emptied_buffer_starts_at_its_front),
+        cmocka_unit_test(the_last_bytes_can_be_taken_back),
         cmocka_unit_test(impossible_sizes_change_nothing),
         cmocka_unit_test(bytes_come_out_in_order),
     };

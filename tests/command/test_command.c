@@ -46,6 +46,10 @@ static kvs_status fake_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_by
         return KVS_OK;
     if (!db->present)
         return KVS_NOT_FOUND;
+    if (bytes_equal(key, bytes_of_text("failing"))) {
+        (void)visit(arg, bytes_of(db->value, db->size));
+        return kvs_error_set(err, KVS_IO, 5, "it went while it was shown");
+    }
     return visit(arg, bytes_of(db->value, db->size)) != 0 ? KVS_STOPPED : KVS_OK;
 }
 
@@ -187,6 +191,7 @@ static void reads_answer_with_what_the_engine_says(void **state)
     the_db.size = 5;
     expect(&store, REQUEST_GET, "k", KVS_OK, "value");
     expect(&store, REQUEST_GET, "broken", KVS_IO, "the disk is on fire");
+    expect(&store, REQUEST_GET, "failing", KVS_IO, "it went while it was shown");
     expect(&store, REQUEST_GET, "liar", KVS_INTERNAL,
            "the engine found the key but showed no value: a bug of the engine");
     (void)store_close(&store, NULL);
