@@ -74,7 +74,8 @@ enum { /* kvs_engine_ops.capabilities */
 
 enum { /* kvs_op.kind */
     KVS_OP_SET    = 1,
-    KVS_OP_REMOVE = 2
+    KVS_OP_REMOVE = 2,
+    KVS_OP_CHECK  = 3  /* writes nothing; its condition must hold: for KVS_BATCH_ALL_OR_NONE */
 };
 
 enum { /* kvs_op.condition, decided in the order in which writes take effect */
@@ -110,7 +111,7 @@ struct kvs_engine_config {
 /* Called once with the value that get found. */
 typedef int32_t (*kvs_value_fn)(void *arg, struct kvs_bytes value);
 
-/* One write of a batch. Frozen. */
+/* One operation of a batch. Frozen. */
 struct kvs_op {
     uint32_t kind;      /* KVS_OP_* */
     uint32_t condition; /* KVS_IF_* */
@@ -127,6 +128,10 @@ struct kvs_op {
  * ALL_OR_NONE an operation whose condition fails is skipped and the others are applied; a fault
  * that concerns one operation only (KVS_TOO_LARGE) fails just that one. A status of the whole that
  * is negative means that nothing was applied.
+ *
+ * What a condition was decided against is durable (as KVS_DURABILITY_ALWAYS says, in that mode)
+ * before the batch is answered, whichever way it was decided: an answer tells nothing that could
+ * still be lost, and who tries again after KVS_CONDITION_FAILED reads what made it fail.
  */
 struct kvs_batch {
     uint32_t size;

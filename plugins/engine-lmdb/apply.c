@@ -55,6 +55,8 @@ static int change(MDB_txn *txn, MDB_dbi dbi, struct kvs_op *op)
     MDB_val key = value_of(op->key);
     MDB_val value = value_of(op->value);
     op->status = KVS_OK;
+    if (op->kind == KVS_OP_CHECK)
+        return 0;
     if (op->kind == KVS_OP_SET)
         return mdb_put(txn, dbi, &key, &value, 0);
     int code = mdb_del(txn, dbi, &key, NULL);
@@ -118,6 +120,8 @@ static int decide_op(MDB_txn *txn, MDB_dbi dbi, struct overlay *overlay, struct 
         op->status = KVS_CONDITION_FAILED;
         return 0;
     }
+    if (op->kind == KVS_OP_CHECK)
+        return 0;
     return overlay_add(overlay, op) ? 0 : ENOMEM;
 }
 

@@ -17,7 +17,7 @@ kvs_status limits_check_op(const struct kvs_op *op, struct kvs_error *err)
     kvs_status status = limits_check_key(op->key, err);
     if (status != KVS_OK)
         return status;
-    if (op->kind != KVS_OP_SET && op->kind != KVS_OP_REMOVE)
+    if (op->kind < KVS_OP_SET || op->kind > KVS_OP_CHECK)
         return kvs_error_set(err, KVS_INVALID, 0, "there is no kind of operation %u", op->kind);
     if (op->condition > KVS_IF_EQUAL)
         return kvs_error_set(err, KVS_INVALID, 0, "there is no condition %u", op->condition);

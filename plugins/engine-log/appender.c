@@ -118,7 +118,7 @@ static kvs_status check_op(const struct kvs_op *op, struct kvs_error *err)
         return kvs_error_set(err, KVS_TOO_LARGE, 0,
                              "a value of %" PRIu64 " bytes is over the limit of %" PRIu64 " bytes",
                              op->value.len, RECORD_VALUE_MAX);
-    if ((op->kind != KVS_OP_SET && op->kind != KVS_OP_REMOVE) || op->condition > KVS_IF_EQUAL)
+    if (op->kind < KVS_OP_SET || op->kind > KVS_OP_CHECK || op->condition > KVS_IF_EQUAL)
         return kvs_error_set(err, KVS_INVALID, 0,
                              "operation kind %u with condition %u does not exist", op->kind,
                              op->condition);
@@ -183,7 +183,7 @@ static kvs_status decide_op(struct kvs_db *db, struct batch_plan *plan, struct k
         op->status = KVS_CONDITION_FAILED;
     else if (op->kind == KVS_OP_REMOVE && !current.present)
         op->status = KVS_NOT_FOUND;
-    else
+    else if (op->kind != KVS_OP_CHECK)
         /* In a batch an earlier operation may take the slot away again, so only one that is alone
            and published at once may rely on it. */
         return stage(db, plan, op, hash,

@@ -1,8 +1,9 @@
 /* See store.h. */
 #include "command/store.h"
 
-#include <assert.h>
 #include <string.h>
+
+#include "base/bytes.h"
 
 static uint32_t lower(uint32_t ours, uint64_t engines)
 {
@@ -30,6 +31,8 @@ kvs_status store_open(struct store *store, const struct kvs_engine_ops *engine,
     store->batch_ops_max = engine->submit != NULL ? engine->batch_ops_max : UINT64_MAX;
     store->one_writer = (engine->capabilities & KVS_ENGINE_CONCURRENT_WRITERS) == 0;
     (void)pthread_mutex_init(&store->writer, NULL);
+    for (uint32_t i = 0; i < STORE_STRIPES; i++)
+        (void)pthread_mutex_init(&store->stripes[i], NULL);
     return KVS_OK;
 }
 
@@ -38,32 +41,144 @@ kvs_status store_close(struct store *store, struct kvs_error *err)
     if (store->db == NULL)
         return KVS_OK;
     kvs_status status = store->engine->close(store->db, err);
+    for (uint32_t i = 0; i < STORE_STRIPES; i++)
+        (void)pthread_mutex_destroy(&store->stripes[i]);
     (void)pthread_mutex_destroy(&store->writer);
     store->db = NULL;
     return status;
 }
 
-/* The simple engine's batch: each operation by itself, a fault of one fails just that one. */
-static kvs_status submit_one_by_one(struct store *store, struct kvs_tls *tls,
-                                    struct kvs_batch *batch)
+/* ---- batches on an engine that has none --------------------------------------------------- */
+
+/* What a condition wants of a value, and whether it has it. */
+struct comparison {
+    const struct kvs_op *op;
+    bool equal;
+};
+
+static int32_t compare_value(void *arg, struct kvs_bytes value)
 {
-    const struct kvs_engine_ops *engine = store->engine;
+    struct comparison *comparison = arg;
+    comparison->equal = bytes_equal(value, comparison->op->expected);
+    return 0;
+}
+
+/* KVS_OK: the condition holds. KVS_CONDITION_FAILED, or why it could not be decided. The key's stripe
+   is held. */
+static kvs_status decide(const struct store *store, struct kvs_tls *tls, const struct kvs_op *op,
+                         struct kvs_error *err)
+{
+    struct comparison comparison = {.op = op};
+    if (op->condition == KVS_IF_ALWAYS)
+        return KVS_OK;
+    kvs_status status = store_get(store, tls, op->key, compare_value, &comparison, err);
+    if (status != KVS_OK && status != KVS_NOT_FOUND)
+        return status;
+    bool present = status == KVS_OK;
+    bool holds = op->condition == KVS_IF_ABSENT    ? !present
+                 : op->condition == KVS_IF_PRESENT ? present
+                                                   : comparison.equal;
+    return holds ? KVS_OK : KVS_CONDITION_FAILED;
+}
+
+static kvs_status apply(const struct store *store, struct kvs_tls *tls, const struct kvs_op *op,
+                        struct kvs_error *err)
+{
+    switch (op->kind) {
+    case KVS_OP_SET:
+        return store->engine->set(store->db, tls, op->key, op->value, err);
+    case KVS_OP_REMOVE:
+        return store->engine->remove(store->db, tls, op->key, err);
+    default:
+        return KVS_OK;
+    }
+}
+
+static kvs_status submit_all_or_none(const struct store *store, struct kvs_tls *tls,
+                                     struct kvs_batch *batch)
+{
+    bool failed = false;
     for (uint64_t i = 0; i < batch->op_count; i++) {
         struct kvs_op *op = &batch->ops[i];
-        assert(op->condition == KVS_IF_ALWAYS);
-        op->status = op->kind == KVS_OP_SET
-                         ? engine->set(store->db, tls, op->key, op->value, batch->err)
-                         : engine->remove(store->db, tls, op->key, batch->err);
+        op->status = decide(store, tls, op, batch->err);
+        if (op->status < 0)
+            return op->status;
+        failed = failed || op->status != KVS_OK;
+    }
+    if (failed)
+        return KVS_CONDITION_FAILED;
+    for (uint64_t i = 0; i < batch->op_count; i++) {
+        batch->ops[i].status = apply(store, tls, &batch->ops[i], batch->err);
+        if (batch->ops[i].status != KVS_OK && batch->ops[i].status != KVS_NOT_FOUND)
+            return batch->ops[i].status;
     }
     return KVS_OK;
 }
 
-kvs_status store_submit(struct store *store, struct kvs_tls *tls, struct kvs_batch *batch)
+/* Each operation by itself, a fault of one fails just that one. */
+static kvs_status submit_one_by_one(const struct store *store, struct kvs_tls *tls,
+                                    struct kvs_batch *batch)
 {
+    for (uint64_t i = 0; i < batch->op_count; i++) {
+        struct kvs_op *op = &batch->ops[i];
+        op->status = decide(store, tls, op, batch->err);
+        if (op->status == KVS_OK)
+            op->status = apply(store, tls, op, batch->err);
+    }
+    return KVS_OK;
+}
+
+static uint32_t stripe_of(struct kvs_bytes key)
+{
+    const uint8_t *at = key.ptr;
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: only spreads, so chosen keys do no */
+    for (uint64_t i = 0; i < key.len; i++)          /* worse than wait for each other */
+        hash = (hash ^ at[i]) * UINT64_C(1099511628211);
+    return (uint32_t)(hash >> 32) % STORE_STRIPES;
+}
+
+static uint64_t lock_stripes(struct store *store, const struct kvs_batch *batch)
+{
+    uint64_t set = 0;
+    for (uint64_t i = 0; i < batch->op_count; i++)
+        set |= UINT64_C(1) << stripe_of(batch->ops[i].key);
+    for (uint32_t i = 0; i < STORE_STRIPES; i++) {
+        if ((set >> i & 1) != 0)
+            (void)pthread_mutex_lock(&store->stripes[i]);
+    }
+    return set;
+}
+
+static void unlock_stripes(struct store *store, uint64_t set)
+{
+    for (uint32_t i = 0; i < STORE_STRIPES; i++) {
+        if ((set >> i & 1) != 0)
+            (void)pthread_mutex_unlock(&store->stripes[i]);
+    }
+}
+
+static kvs_status submit_without_engine(struct store *store, struct kvs_tls *tls,
+                                        struct kvs_batch *batch)
+{
+    uint64_t stripes = lock_stripes(store, batch);
     if (store->one_writer)
         (void)pthread_mutex_lock(&store->writer);
-    kvs_status status = store->engine->submit != NULL ? store->engine->submit(store->db, tls, batch)
-                                                      : submit_one_by_one(store, tls, batch);
+    kvs_status status = (batch->flags & KVS_BATCH_ALL_OR_NONE) != 0
+                            ? submit_all_or_none(store, tls, batch)
+                            : submit_one_by_one(store, tls, batch);
+    if (store->one_writer)
+        (void)pthread_mutex_unlock(&store->writer);
+    unlock_stripes(store, stripes);
+    return status;
+}
+
+kvs_status store_submit(struct store *store, struct kvs_tls *tls, struct kvs_batch *batch)
+{
+    if (store->engine->submit == NULL)
+        return submit_without_engine(store, tls, batch);
+    if (store->one_writer)
+        (void)pthread_mutex_lock(&store->writer);
+    kvs_status status = store->engine->submit(store->db, tls, batch);
     if (store->one_writer)
         (void)pthread_mutex_unlock(&store->writer);
     return status;

@@ -1,7 +1,7 @@
 /*
  * The store that commands work on: one open database of one engine, with what the host adds to the
- * engine interface: limits, one writer at a time for engines that want that, and a batch call for
- * engines that have none.
+ * engine interface: limits, one writer at a time for engines that want that, and a batch call with
+ * conditions for engines that have none.
  *
  * Threads: everything here is safe from any thread once store_open returned.
  */
@@ -15,6 +15,8 @@
 
 #include "protocol/request.h"
 
+#define STORE_STRIPES 64u /* a set of them fits a word */
+
 struct store {
     const struct kvs_engine_ops *engine; /* the loader's checked copy; outlives the store */
     struct kvs_db *db;
@@ -23,6 +25,10 @@ struct store {
     uint64_t batch_ops_max;
     pthread_mutex_t writer; /* held around writes of an engine without CONCURRENT_WRITERS */
     bool one_writer;
+    /* Of an engine without submit: whoever writes a key holds the stripe of its hash, so that nobody
+       changes it between the look at a condition and the write. Several are taken in rising order,
+       before `writer`. */
+    pthread_mutex_t stripes[STORE_STRIPES];
 };
 
 /* Opens the engine's store. limits: what the server allows. KVS_OK, or what the engine said; then
@@ -50,8 +56,11 @@ static inline kvs_status store_get(const struct store *store, struct kvs_tls *tl
 }
 
 /*
- * Applies the writes of a batch without conditions. As kvs_engine_ops.submit; on an engine without
- * it each operation is done on its own, before this returns.
+ * Applies a batch. As kvs_engine_ops.submit. On an engine without it each operation is done on its
+ * own, before this returns, and its condition holds at that moment. There KVS_BATCH_ALL_OR_NONE
+ * decides all conditions first, against the store as it is before the batch (so each key is to be
+ * named once), and a fault or a crash half-way leaves what was done until then; a fault's status is
+ * also the whole's.
  */
 kvs_status store_submit(struct store *store, struct kvs_tls *tls, struct kvs_batch *batch);
 

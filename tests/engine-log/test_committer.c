@@ -137,6 +137,100 @@ static void test_failed_sync(void **state)
     end(&fixture);
 }
 
+/* A batch of one operation, and how it ended. */
+struct decision {
+    uint8_t key[STORE_KEY_BYTES];
+    uint8_t expected[SMALL];
+    struct kvs_op op;
+    struct kvs_batch batch;
+    _Atomic kvs_status status; /* KVS_PENDING until it is told */
+};
+
+static void decision_complete(void *arg, struct kvs_batch *batch, kvs_status status)
+{
+    (void)batch;
+    atomic_store(&((struct decision *)arg)->status, status);
+}
+
+static bool is_told(void *arg)
+{
+    return atomic_load(&((struct decision *)arg)->status) != KVS_PENDING;
+}
+
+/* Submits: only if key is at the version (0: absent). */
+static void decide_on(struct fixture *fixture, struct decision *decision, uint32_t kind,
+                      uint64_t key, uint64_t version, uint32_t flags)
+{
+    key_of(key, decision->key);
+    value_make(key, version, decision->expected, SMALL);
+    decision->op = (struct kvs_op){.kind = kind,
+                                   .condition = version == 0 ? KVS_IF_ABSENT : KVS_IF_EQUAL,
+                                   .key = {decision->key, STORE_KEY_BYTES},
+                                   .expected = {decision->expected, SMALL}};
+    decision->batch = (struct kvs_batch){.size = sizeof(decision->batch),
+                                         .flags = flags,
+                                         .ops = &decision->op,
+                                         .op_count = 1,
+                                         .complete = decision_complete,
+                                         .arg = decision};
+    atomic_store(&decision->status, KVS_PENDING);
+    kvs_status status = engine_log_ops.submit(fixture->store.db, NULL, &decision->batch);
+    if (status != KVS_PENDING)
+        atomic_store(&decision->status, status);
+}
+
+/* Whichever way a condition was decided: if by a write that is not durable yet, it is not told
+   before (appender.c, I3). Only then can somebody who tries again read what made it fail. */
+static void test_decision_waits_for_disk(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t kind;
+        uint64_t key;
+        uint64_t version; /* that it must have; 2 is the one under way */
+        uint32_t flags;
+        kvs_status status;
+    } cases[] = {
+        {KVS_OP_REMOVE, 1, 1, 0, KVS_CONDITION_FAILED},
+        {KVS_OP_REMOVE, 1, 1, KVS_BATCH_ALL_OR_NONE, KVS_CONDITION_FAILED},
+        {KVS_OP_SET, 2, 0, KVS_BATCH_ALL_OR_NONE, KVS_CONDITION_FAILED},
+        {KVS_OP_CHECK, 1, 1, KVS_BATCH_ALL_OR_NONE, KVS_CONDITION_FAILED},
+        {KVS_OP_CHECK, 2, 2, KVS_BATCH_ALL_OR_NONE, KVS_OK},
+    };
+    enum {
+        CASES = sizeof(cases) / sizeof(cases[0])
+    };
+    struct fixture fixture;
+    struct writer writers[2];
+    struct decision decisions[CASES];
+    struct decision durable;
+    begin(&fixture, KVS_DURABILITY_ALWAYS);
+    for (uint64_t key = 1; key <= 3; key++)
+        assert_int_equal(KVS_OK, put(&fixture.store, key, 1, SMALL));
+    hold_two(&fixture, writers);
+    for (unsigned i = 0; i < CASES; i++) {
+        decide_on(&fixture, &decisions[i], cases[i].kind, cases[i].key, cases[i].version,
+                  cases[i].flags);
+        assert_false(is_told(&decisions[i]));
+    }
+    /* One about a key that nobody writes has nothing to wait for. */
+    decide_on(&fixture, &durable, KVS_OP_CHECK, 3, 2, KVS_BATCH_ALL_OR_NONE);
+    assert_int_equal(KVS_CONDITION_FAILED, durable.status);
+    for (unsigned i = 0; i < CASES; i++)
+        assert_false(is_told(&decisions[i]));
+    watched_release_syncs(fixture.watched, KVS_OK);
+    for (unsigned i = 0; i < CASES; i++) {
+        wait_until(is_told, &decisions[i]);
+        assert_int_equal(cases[i].flags != 0 ? cases[i].status : KVS_OK, decisions[i].status);
+        assert_int_equal(cases[i].status, decisions[i].op.status);
+        assert_int_equal(2, version_of(&fixture.store, cases[i].key));
+    }
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(0, pthread_join(writers[i].thread, NULL));
+    must_close_store(&fixture.store);
+    end(&fixture);
+}
+
 static bool can_set(void *arg)
 {
     return put(arg, 1000, 1, 20000) == KVS_OK;
@@ -171,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_invisible_until_durable),
         cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_decision_waits_for_disk),
         cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

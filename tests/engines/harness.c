@@ -436,6 +436,11 @@ struct kvs_op op_remove(struct kvs_bytes key)
     return (struct kvs_op){.kind = KVS_OP_REMOVE, .key = key, .status = INT32_MIN};
 }
 
+struct kvs_op op_check(struct kvs_bytes key)
+{
+    return (struct kvs_op){.kind = KVS_OP_CHECK, .key = key, .status = INT32_MIN};
+}
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 void faults_add(struct faults *faults, const char *format, ...)

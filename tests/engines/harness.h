@@ -134,6 +134,7 @@ kvs_status session_submit(struct session *session, struct kvs_tls *tls, struct k
 
 struct kvs_op op_set(struct kvs_bytes key, struct kvs_bytes value);
 struct kvs_op op_remove(struct kvs_bytes key);
+struct kvs_op op_check(struct kvs_bytes key);
 
 /* ---- threads ------------------------------------------------------------------------------- */
 

@@ -176,6 +176,61 @@ static void test_all_or_none(void **state)
     close_and_free(&session, dir);
 }
 
+/* Checks change nothing, and decide like conditions of writes: against what the batch's earlier
+   operations leave. */
+static void test_checks(void **state)
+{
+    (void)state;
+    struct session session;
+    char *dir = open_with_one(&session);
+    for (uint32_t flags = 0; flags <= KVS_BATCH_ALL_OR_NONE; flags += KVS_BATCH_ALL_OR_NONE) {
+        struct kvs_op alone[] = {with(op_check(text("here")), KVS_IF_EQUAL, "old"),
+                                 with(op_check(text("gone")), KVS_IF_ABSENT, NULL),
+                                 op_check(text("gone"))};
+        assert_int_equal(KVS_OK, submit(&session, alone, 3, flags));
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(KVS_OK, alone[i].status);
+
+        struct kvs_op failing[] = {
+            with(op_check(text("here")), KVS_IF_ABSENT, NULL),
+            with(op_check(text("gone")), KVS_IF_PRESENT, NULL),
+            op_set(text("a"), text("1")),
+            with(op_check(text("here")), KVS_IF_EQUAL, "new"),
+        };
+        kvs_status whole = flags != 0 ? KVS_CONDITION_FAILED : KVS_OK;
+        assert_int_equal(whole, submit(&session, failing, 4, flags));
+        assert_int_equal(KVS_CONDITION_FAILED, failing[0].status);
+        assert_int_equal(KVS_CONDITION_FAILED, failing[1].status);
+        assert_int_equal(KVS_OK, failing[2].status);
+        assert_int_equal(KVS_CONDITION_FAILED, failing[3].status);
+        assert_int_equal(whole, submit(&session, &failing[3], 1, flags));
+        assert_int_equal(flags != 0 ? KVS_NOT_FOUND : KVS_OK,
+                         session_remove(&session, NULL, text("a"), NULL));
+
+        struct kvs_op between[] = {
+            with(op_check(text("here")), KVS_IF_EQUAL, "old"),
+            op_set(text("here"), text("new")),
+            with(op_check(text("here")), KVS_IF_EQUAL, "new"),
+            op_remove(text("here")),
+            with(op_check(text("here")), KVS_IF_ABSENT, NULL),
+            op_set(text("here"), text("old")),
+            with(op_check(text("here")), KVS_IF_PRESENT, NULL),
+            op_set(text("b"), text("2")),
+            op_check(text("b")),
+            with(op_remove(text("b")), KVS_IF_EQUAL, "2"),
+        };
+        assert_int_equal(KVS_OK, submit(&session, between, 10, flags));
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(KVS_OK, between[i].status);
+        check_value(&session, text("here"), text("old"));
+        check_missing(&session, text("gone"));
+        check_missing(&session, text("b"));
+    }
+    session_reopen(&session, dir, NULL);
+    check_value(&session, text("here"), text("old"));
+    close_and_free(&session, dir);
+}
+
 /* Operations see those before them, with either flag. */
 static void test_sees_earlier_ones(void **state)
 {
@@ -394,6 +449,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_failed_condition_skips_one),
         cmocka_unit_test(test_all_or_none),
+        cmocka_unit_test(test_checks),
         cmocka_unit_test(test_sees_earlier_ones),
         cmocka_unit_test(test_large_all_or_none),
         cmocka_unit_test(test_one_too_large),

@@ -6,6 +6,7 @@
  */
 #include <glib.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,22 +38,53 @@ static void unref(gpointer bytes)
     g_bytes_unref(bytes);
 }
 
-static kvs_status apply(struct kvs_db *db, struct kvs_op *op)
+static bool condition_holds(struct kvs_db *db, GBytes *key, const struct kvs_op *op)
+{
+    GBytes *value = g_hash_table_lookup(db->table, key);
+    gsize size = 0;
+    const void *data = value != NULL ? g_bytes_get_data(value, &size) : NULL;
+    switch (op->condition) {
+    case KVS_IF_ABSENT:
+        return value == NULL;
+    case KVS_IF_PRESENT:
+        return value != NULL;
+    case KVS_IF_EQUAL:
+        return value != NULL && size == op->expected.len &&
+               (size == 0 || memcmp(data, op->expected.ptr, size) == 0);
+    default:
+        return true;
+    }
+}
+
+/* Does the operation, or with change false only says how its condition stands. */
+static kvs_status apply(struct kvs_db *db, struct kvs_op *op, bool change)
 {
     GBytes *key = copy_of(op->key);
     kvs_status status = KVS_OK;
-    if (op->kind == KVS_OP_SET)
+    if (!condition_holds(db, key, op))
+        status = KVS_CONDITION_FAILED;
+    else if (change && op->kind == KVS_OP_SET)
         (void)g_hash_table_replace(db->table, g_bytes_ref(key), copy_of(op->value));
-    else if (!g_hash_table_remove(db->table, key))
+    else if (change && op->kind == KVS_OP_REMOVE && !g_hash_table_remove(db->table, key))
         status = KVS_NOT_FOUND;
     g_bytes_unref(key);
     return status;
 }
 
-static void apply_batch(struct kvs_db *db, struct kvs_batch *batch)
+/* All or none is decided against what was there before, so its keys are to be different ones. */
+static kvs_status apply_batch(struct kvs_db *db, struct kvs_batch *batch)
 {
-    for (uint64_t i = 0; i < batch->op_count; i++)
-        batch->ops[i].status = apply(db, &batch->ops[i]);
+    kvs_status whole = KVS_OK;
+    if ((batch->flags & KVS_BATCH_ALL_OR_NONE) != 0) {
+        for (uint64_t i = 0; i < batch->op_count; i++) {
+            batch->ops[i].status = apply(db, &batch->ops[i], false);
+            if (batch->ops[i].status != KVS_OK)
+                whole = KVS_CONDITION_FAILED;
+        }
+    }
+    for (uint64_t i = 0; whole == KVS_OK && i < batch->op_count; i++)
+        batch->ops[i].status = apply(db, &batch->ops[i], true);
+    return whole;
 }
 
 static void wait_for_gate(const struct kvs_db *db)
@@ -77,9 +109,9 @@ static void *complete_later(void *arg)
         (void)pthread_mutex_unlock(&db->lock);
         wait_for_gate(db);
         (void)pthread_mutex_lock(&db->lock);
-        apply_batch(db, batch);
+        kvs_status status = apply_batch(db, batch);
         (void)pthread_mutex_unlock(&db->lock);
-        batch->complete(batch->arg, batch, KVS_OK);
+        batch->complete(batch->arg, batch, status);
         (void)pthread_mutex_lock(&db->lock);
     }
     (void)pthread_mutex_unlock(&db->lock);
@@ -156,9 +188,9 @@ static kvs_status test_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs
     (void)tls;
     (void)pthread_mutex_lock(&db->lock);
     if (!db->later) {
-        apply_batch(db, batch);
+        kvs_status status = apply_batch(db, batch);
         (void)pthread_mutex_unlock(&db->lock);
-        return KVS_OK;
+        return status;
     }
     batch->engine_data[0] = NULL;
     if (db->first != NULL)
@@ -174,7 +206,7 @@ static kvs_status test_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs
 static kvs_status write_one(struct kvs_db *db, struct kvs_op *op)
 {
     (void)pthread_mutex_lock(&db->lock);
-    kvs_status status = apply(db, op);
+    kvs_status status = apply(db, op, true);
     (void)pthread_mutex_unlock(&db->lock);
     return status;
 }
