@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "appender.h"
+#include "checkpoint.h"
 #include "committer.h"
 #include "compactor.h"
 #include "keeper.h"
@@ -298,8 +299,9 @@ const struct kvs_engine_ops engine_log_ops = {
     .size = (uint32_t)sizeof(engine_log_ops),
     .capabilities = KVS_ENGINE_HAS_SUBMIT | KVS_ENGINE_HAS_GET_MANY | KVS_ENGINE_HAS_SCAN |
                     KVS_ENGINE_HAS_SYNC | KVS_ENGINE_HAS_STATS | KVS_ENGINE_HAS_COMPACT |
-                    KVS_ENGINE_HAS_VERIFY | KVS_ENGINE_DURABLE | KVS_ENGINE_CONCURRENT_WRITERS |
-                    KVS_ENGINE_GET_NEVER_BLOCKS | KVS_ENGINE_BATCH_ATOMIC,
+                    KVS_ENGINE_HAS_CHECKPOINT | KVS_ENGINE_HAS_VERIFY | KVS_ENGINE_DURABLE |
+                    KVS_ENGINE_CONCURRENT_WRITERS | KVS_ENGINE_GET_NEVER_BLOCKS |
+                    KVS_ENGINE_BATCH_ATOMIC,
     .key_max = RECORD_KEY_MAX,
     .value_max = RECORD_VALUE_MAX,
     .batch_bytes_max = STORE_BATCH_BYTES_MAX,
@@ -314,6 +316,7 @@ const struct kvs_engine_ops engine_log_ops = {
     .scan = reader_scan,
     .sync = engine_sync,
     .stats = engine_stats,
+    .checkpoint = checkpoint_write,
     .compact = engine_compact,
     .verify = verify_store,
 };

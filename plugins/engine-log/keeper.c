@@ -412,6 +412,14 @@ void keeper_return_spare(struct kvs_db *db)
     (void)pthread_mutex_unlock(&db->keeper_lock);
 }
 
+void keeper_release(struct kvs_db *db)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    db->holds--;
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+}
+
 /* ---- the thread --------------------------------------------------------------------------- */
 
 static void work_failed(struct kvs_db *db, kvs_status status, const struct kvs_error *error)
@@ -430,7 +438,7 @@ static bool work_once(struct kvs_db *db, bool *ret_full)
     kvs_status status = KVS_OK;
     bool writable = store_check_writable(db, NULL) == KVS_OK;
     struct segment *segment;
-    if (db->dropped.first != NULL) {
+    if (db->dropped.first != NULL && db->holds == 0) {
         segment = queue_pop(&db->dropped);
         (void)pthread_mutex_unlock(&db->keeper_lock);
         status = remove_segment(db, segment, &error);

@@ -63,6 +63,10 @@ KVS_MUST_USE kvs_status keeper_forget(struct kvs_db *db, uint32_t number, struct
    the thread is stopped. NULL is fine. */
 void keeper_discard_empty(struct kvs_db *db, struct segment *segment);
 
+/* Lets files go again after a checkpoint, which said under keeper_lock that they must stay
+   (kvs_db.holds). */
+void keeper_release(struct kvs_db *db);
+
 /* Waits until what is complete at the call is sealed, and what was dropped before it is gone. */
 void keeper_wait(struct kvs_db *db);
 

@@ -32,7 +32,9 @@
 
 #include "manifest_internal.h"
 
-#define FIRST_GENERATION 1u
+#define FIRST_GENERATION      1u
+#define COPY_GENERATION_STEP  (UINT64_C(1) << 20)
+#define COPY_GENERATION_STEPS (UINT32_C(1) << 20)
 
 /* ---- making, opening, freeing ------------------------------------------------------------- */
 
@@ -101,6 +103,47 @@ kvs_status manifest_create(struct disk *disk, struct manifest **ret_manifest, st
         *ret_manifest = manifest;
     else
         manifest_free(manifest);
+    return status;
+}
+
+/* A step of at least a million, and a random one, so that copies of a copy do not meet either. */
+static kvs_status manifest_step_aside(struct manifest *manifest, uint64_t next_generation,
+                                      struct kvs_error *err)
+{
+    uint32_t random = 0;
+    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return kvs_error_set(err, KVS_IO, errno, "no random numbers for a copy of the store: %s",
+                             strerror(errno));
+    uint64_t steps = 1 + random % COPY_GENERATION_STEPS;
+    manifest->next_generation = next_generation + steps * COPY_GENERATION_STEP;
+    return KVS_OK;
+}
+
+static kvs_status manifest_write_copy(struct manifest *manifest,
+                                      const struct manifest_segment *segments, uint32_t count,
+                                      struct kvs_error *err)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!manifest_table_put(&manifest->live, &segments[i]))
+            return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a copy of " MANIFEST_NAME);
+    return manifest_file_rewrite(manifest, err);
+}
+
+kvs_status manifest_create_copy(struct disk *disk, const uint8_t *secret, uint64_t next_generation,
+                                const struct manifest_segment *segments, uint32_t count,
+                                struct kvs_error *err)
+{
+    kvs_status status = manifest_check_absent(disk, err);
+    if (status != KVS_OK)
+        return status;
+    struct manifest *manifest = manifest_new(disk, err);
+    if (manifest == NULL)
+        return KVS_NO_MEMORY;
+    memcpy(manifest->header.secret, secret, MANIFEST_SECRET_BYTES);
+    status = manifest_step_aside(manifest, next_generation, err);
+    if (status == KVS_OK)
+        status = manifest_write_copy(manifest, segments, count, err);
+    manifest_free(manifest);
     return status;
 }
 

@@ -41,6 +41,16 @@ struct manifest;
 KVS_MUST_USE kvs_status manifest_create(struct disk *disk, struct manifest **ret_manifest,
                                         struct kvs_error *err);
 
+/*
+ * Makes the manifest of a copy of a store, durably: the store's secret, these segments, and generations
+ * that the store itself is not going to reach, so that no content of the two is ever taken for the
+ * other's. next_generation: the store's. Failure: there may be one.
+ */
+KVS_MUST_USE kvs_status manifest_create_copy(struct disk *disk, const uint8_t *secret,
+                                             uint64_t next_generation,
+                                             const struct manifest_segment *segments,
+                                             uint32_t count, struct kvs_error *err);
+
 /* Opens the one that is there. A torn last frame (a crash while it was written) is cut off, and what
    is left is durable. KVS_OK, KVS_MISSING, KVS_CORRUPT (with the offset), KVS_INCOMPATIBLE (a later
    format), KVS_IO, KVS_NO_MEMORY. read_only: the folder is not touched, and adding gives

@@ -122,7 +122,8 @@ struct kvs_db {
     uint64_t retiring;             /* segments ever dropped: those whose file is not gone yet are */
                                    /* retiring - dropped.done */
     uint32_t next_number;          /* where the search for a free number begins */
-    bool has_kept;                 /* kept_number is an entry without a file (keeper.c, I5) */
+    uint32_t holds; /* checkpoints at work: no file is removed, no dropped segment freed */
+    bool has_kept;  /* kept_number is an entry without a file (keeper.c, I5) */
     uint32_t kept_number;
     bool keeper_stop;
     bool keeper_runs;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "command/copy_dir.h"
 
 static uint32_t lower(uint32_t ours, uint64_t engines)
 {
@@ -182,4 +183,24 @@ kvs_status store_submit(struct store *store, struct kvs_tls *tls, struct kvs_bat
     if (store->one_writer)
         (void)pthread_mutex_unlock(&store->writer);
     return status;
+}
+
+kvs_status store_checkpoint(struct store *store, const char *path, struct kvs_error *err)
+{
+    struct copy_dir dir;
+    if (store->engine->checkpoint == NULL || store->engine_name == NULL)
+        return kvs_error_set(err, KVS_UNSUPPORTED, 0, "engine %s cannot write checkpoints",
+                             store->engine_name != NULL ? store->engine_name : "(unnamed)");
+    kvs_status status = copy_dir_begin(&dir, path, store->engine_name, err);
+    if (status != KVS_OK)
+        return status;
+    status = store->engine->checkpoint(store->db, path, err);
+    if (status == KVS_OK)
+        return copy_dir_finish(&dir, err);
+    copy_dir_abandon(&dir);
+    return status < 0 ? status
+                      : kvs_error_set(err, KVS_INTERNAL, 0,
+                                      "the engine's checkpoint gave the outcome '%s', which it has "
+                                      "not: this is a bug of the engine",
+                                      kvs_status_text(status));
 }

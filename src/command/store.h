@@ -29,6 +29,7 @@ struct store {
        changes it between the look at a condition and the write. Several are taken in rising order,
        before `writer`. */
     pthread_mutex_t stripes[STORE_STRIPES];
+    const char *engine_name; /* for checkpoints; whoever opened it sets it. NULL: there are none */
 };
 
 /* Opens the engine's store. limits: what the server allows. KVS_OK, or what the engine said; then
@@ -63,5 +64,15 @@ static inline kvs_status store_get(const struct store *store, struct kvs_tls *tl
  * also the whole's.
  */
 kvs_status store_submit(struct store *store, struct kvs_tls *tls, struct kvs_batch *batch);
+
+/*
+ * Writes a consistent copy of the store, which a server can open as its data directory, into path: a
+ * new or empty directory. Durable when this gives KVS_OK; reads and writes go on meanwhile. It may
+ * take long (it syncs, and may copy files), so it is no call for a thread that serves clients.
+ * KVS_UNSUPPORTED: the engine cannot; otherwise as copy_dir_begin() and kvs_engine_ops.checkpoint.
+ * After a failure, a crash included, what is at path is not opened as a store.
+ */
+KVS_MUST_USE kvs_status store_checkpoint(struct store *store, const char *path,
+                                         struct kvs_error *err);
 
 #endif

@@ -17,12 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-
-#define LOCK_NAME   "kvs.lock"
-#define MARKER_NAME "kvs.store"
-#define MARKER_TEMP "kvs.store.tmp"
-#define GROUP       "store"
-#define FORMAT      1
+#include "base/store_marker.h"
 
 static kvs_status io_failed(const char *what, const char *path, int error, struct kvs_error *err)
 {
@@ -56,7 +51,7 @@ static kvs_status locked(const struct data_dir *dir, int fd, struct kvs_error *e
 
 static kvs_status take_lock(struct data_dir *dir, struct kvs_error *err)
 {
-    g_autofree char *path = member(dir, LOCK_NAME);
+    g_autofree char *path = member(dir, STORE_LOCK_NAME);
     _cleanup_(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return io_failed("write to", dir->path, errno, err);
@@ -80,8 +75,8 @@ static void note_owner(const struct data_dir *dir)
 /* A directory without a marker must be empty: we do not mix our files with somebody else's. */
 static kvs_status check_empty(const struct data_dir *dir, struct kvs_error *err)
 {
-    static const char *const ours[] = {".",         "..",        LOCK_NAME,
-                                       MARKER_NAME, MARKER_TEMP, "lost+found"};
+    static const char *const ours[] = {
+        ".", "..", STORE_LOCK_NAME, STORE_MARKER_NAME, STORE_MARKER_TEMP, "lost+found"};
     DIR *list = opendir(dir->path);
     if (list == NULL)
         return io_failed("read", dir->path, errno, err);
@@ -101,15 +96,28 @@ static kvs_status check_empty(const struct data_dir *dir, struct kvs_error *err)
     return status;
 }
 
+/* KVS_CORRUPT for what is left of a copy that was cut off. */
+static kvs_status check_complete(const char *path, struct kvs_error *err)
+{
+    g_autofree char *incomplete = g_build_filename(path, STORE_INCOMPLETE_NAME, NULL);
+    if (access(incomplete, F_OK) != 0)
+        return KVS_OK;
+    return kvs_error_set(err, KVS_CORRUPT, 0,
+                         "directory %s holds a copy of a store (a checkpoint or a repair) that was "
+                         "not finished: remove it, and make it again",
+                         path);
+}
+
 static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
 {
-    g_autofree char *path = member(dir, MARKER_NAME);
+    g_autofree char *path = member(dir, STORE_MARKER_NAME);
     g_autoptr(GKeyFile) marker = g_key_file_new();
     g_autoptr(GError) error = NULL;
     if (!g_key_file_load_from_file(marker, path, G_KEY_FILE_NONE, &error)) {
         if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
             dir->is_new = true;
-            return check_empty(dir, err);
+            kvs_status status = check_complete(dir->path, err);
+            return status == KVS_OK ? check_empty(dir, err) : status;
         }
         if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES))
             return io_failed("read", dir->path, EACCES, err);
@@ -118,14 +126,14 @@ static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
                              "engine=NAME",
                              path, error->message);
     }
-    int format = g_key_file_get_integer(marker, GROUP, "format", NULL);
-    if (format > FORMAT)
+    int format = g_key_file_get_integer(marker, STORE_MARKER_GROUP, "format", NULL);
+    if (format > STORE_MARKER_FORMAT)
         return kvs_error_set(
             err, KVS_INCOMPATIBLE, 0,
             "data directory %s has format %d, this kvs knows formats up to %d; use "
             "a newer kvs-server",
-            dir->path, format, FORMAT);
-    g_autofree char *engine = g_key_file_get_string(marker, GROUP, "engine", NULL);
+            dir->path, format, STORE_MARKER_FORMAT);
+    g_autofree char *engine = g_key_file_get_string(marker, STORE_MARKER_GROUP, "engine", NULL);
     if (format < 1 || engine == NULL || engine[0] == '\0' || strlen(engine) >= sizeof(dir->engine))
         return kvs_error_set(err, KVS_CORRUPT, 0,
                              "%s names no engine; it should hold the lines [store], format=1 and "
@@ -180,7 +188,9 @@ kvs_status data_dir_open(struct data_dir *dir, const char *path, struct kvs_erro
 kvs_status data_dir_open_existing(struct data_dir *dir, const char *path, struct kvs_error *err)
 {
     *dir = (struct data_dir){.lock_fd = -1};
-    g_autofree char *marker = g_build_filename(path, MARKER_NAME, NULL);
+    g_autofree char *marker = g_build_filename(path, STORE_MARKER_NAME, NULL);
+    if (access(marker, F_OK) != 0 && check_complete(path, err) != KVS_OK)
+        return KVS_CORRUPT;
     if (access(marker, F_OK) != 0)
         return kvs_error_set(err, KVS_MISSING, errno,
                              "there is no kvs store in %s; name its directory with --data-dir",
@@ -227,11 +237,9 @@ kvs_status data_dir_check_engine(const char *path, const char *made_by, const ch
 static kvs_status write_marker(const struct data_dir *dir, const char *engine,
                                struct kvs_error *err)
 {
-    g_autofree char *content = g_strdup_printf(
-        "# Which engine made this directory. Do not edit.\n[" GROUP "]\nformat=%d\nengine=%s\n",
-        FORMAT, engine);
-    g_autofree char *path = member(dir, MARKER_NAME);
-    g_autofree char *temp = member(dir, MARKER_TEMP);
+    g_autofree char *content = g_strdup_printf(STORE_MARKER_CONTENT, STORE_MARKER_FORMAT, engine);
+    g_autofree char *path = member(dir, STORE_MARKER_NAME);
+    g_autofree char *temp = member(dir, STORE_MARKER_TEMP);
     int error = write_synced(temp, content);
     if (error == 0 && rename(temp, path) != 0)
         error = errno;
@@ -260,7 +268,7 @@ void data_dir_unclaim(struct data_dir *dir)
 {
     if (!dir->is_new || dir->engine[0] == '\0' || check_empty(dir, NULL) != KVS_OK)
         return; /* what the engine left behind stays known as its own */
-    g_autofree char *path = member(dir, MARKER_NAME);
+    g_autofree char *path = member(dir, STORE_MARKER_NAME);
     (void)unlink(path);
     (void)sync_folder(dir->path);
     dir->engine[0] = '\0';

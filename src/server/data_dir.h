@@ -23,7 +23,8 @@ struct data_dir {
 /*
  * Looks which engine made what is at path, and touches nothing. ret_engine is empty where nothing
  * is yet. KVS_OK; KVS_INCOMPATIBLE (it holds other files, or the marker of a later kvs),
- * KVS_CORRUPT (a marker that says nothing), KVS_DENIED, KVS_IO, KVS_INVALID (no directory).
+ * KVS_CORRUPT (a marker that says nothing, a copy that
+ * was not finished), KVS_DENIED, KVS_IO, KVS_INVALID (no directory).
  */
 KVS_MUST_USE kvs_status data_dir_peek(const char *path, char ret_engine[DATA_DIR_ENGINE_MAX],
                                       struct kvs_error *err);

@@ -178,6 +178,8 @@ static kvs_status open_store(struct kvs_server *server, const struct settings *s
                         &settings->limits, err);
     if (status != KVS_OK)
         data_dir_unclaim(&server->data_dir);
+    else
+        server->store.engine_name = server->engine_plugin->name;
     return status;
 }
 

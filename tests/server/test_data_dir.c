@@ -182,6 +182,23 @@ static void existing_means_existing(void **state)
     temp_dir_free(base);
 }
 
+static void a_copy_that_was_not_finished_is_refused(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *path = temp_dir_new();
+    write_file(path, "00000000.seg", "data");
+    write_file(path, "kvs.incomplete", "[store]\nformat=1\nengine=log\n");
+    test_error_init(&error);
+    assert_int_equal(data_dir_open(&dir, path, &error.error), KVS_CORRUPT);
+    assert_message_has(&error, "not finished");
+    test_error_init(&error);
+    assert_int_equal(data_dir_open_existing(&dir, path, &error.error), KVS_CORRUPT);
+    assert_message_has(&error, "not finished");
+    temp_dir_free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +210,7 @@ int main(void)
         cmocka_unit_test(what_is_no_directory_is_refused),
         cmocka_unit_test(a_damaged_marker_is_no_licence_to_overwrite),
         cmocka_unit_test(existing_means_existing),
+        cmocka_unit_test(a_copy_that_was_not_finished_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
