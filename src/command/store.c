@@ -49,6 +49,33 @@ kvs_status store_close(struct store *store, struct kvs_error *err)
     return status;
 }
 
+/* One lookup of a get_many on its way through get. */
+struct lookup_visit {
+    struct kvs_get_many *request;
+    uint64_t index;
+};
+
+static int32_t visit_lookup(void *arg, struct kvs_bytes value)
+{
+    const struct lookup_visit *lookup = arg;
+    return lookup->request->visit(lookup->request->arg, lookup->index, value);
+}
+
+kvs_status store_get_many(const struct store *store, struct kvs_tls *tls,
+                          struct kvs_get_many *request)
+{
+    if (store->engine->get_many != NULL)
+        return store->engine->get_many(store->db, tls, request);
+    for (uint64_t i = 0; i < request->lookup_count; i++) {
+        struct kvs_lookup *lookup = &request->lookups[i];
+        struct lookup_visit visit = {request, i};
+        lookup->status = store_get(store, tls, lookup->key, visit_lookup, &visit, request->err);
+        if (lookup->status == KVS_STOPPED)
+            return KVS_STOPPED;
+    }
+    return KVS_OK;
+}
+
 /* ---- batches on an engine that has none --------------------------------------------------- */
 
 /* What a condition wants of a value, and whether it has it. */

@@ -56,6 +56,10 @@ static inline kvs_status store_get(const struct store *store, struct kvs_tls *tl
     return store->engine->get(store->db, tls, key, visit, arg, err);
 }
 
+/* As kvs_engine_ops.get_many; on an engine without it one key after the other, before this returns. */
+kvs_status store_get_many(const struct store *store, struct kvs_tls *tls,
+                          struct kvs_get_many *request);
+
 /*
  * Applies a batch. As kvs_engine_ops.submit. On an engine without it each operation is done on its
  * own, before this returns, and its condition holds at that moment. There KVS_BATCH_ALL_OR_NONE

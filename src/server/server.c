@@ -218,6 +218,8 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
                 .commands = &server->commands,
                 .log = &server->log,
                 .writes_wait = settings->durability == KVS_DURABILITY_ALWAYS,
+                .reads_wait =
+                    (server->store.engine->capabilities & KVS_ENGINE_GET_NEVER_BLOCKS) == 0,
                 .before_waiting = connection_before_waiting,
                 .completed = connection_completed,
             },

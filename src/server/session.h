@@ -4,7 +4,8 @@
  *
  * A request is served in one of these ways:
  *     at once       its reply is in `output` when session_serve looks at the next one
- *     in a group    consecutive writes become one batch of the engine (write_group.h)
+ *     in a group    consecutive writes become one batch of the engine (write_group.h), consecutive
+ *                   reads one get_many (read_group.h)
  * What the engine completes later makes session_serve return SESSION_WAITING. The session then stays
  * as it is until `completed` was called, and session_resume goes on. So there is at most one thing
  * in the engine, requests are answered in order, and a read sees the writes before it.
@@ -35,11 +36,25 @@ enum session_step {
 
 struct session;
 
+/* One of the two protocols: how the request at the front of the input is served, and how what the
+   engine did for a group is answered. */
+struct session_protocol {
+    /* Serves one request, or a group of them. SESSION_MORE: done, unless session->needed says what is
+       missing. There is input. */
+    enum session_step (*serve)(struct session *session, struct worker *worker);
+    /* Answers a complete group of writes. SESSION_MORE or SESSION_ABORT. */
+    enum session_step (*answer_writes)(struct session *session, struct worker *worker,
+                                       const struct write_group *group);
+    /* Answers one lookup of a group of reads; its kvs_status is that of writing the answer. */
+    kvs_status (*answer_read)(struct session *session, const struct read_result *result);
+};
+
 /* What all sessions of a server share. Constant while it serves. */
 struct session_service {
     const struct command_context *commands;
     const struct log *log;
     bool writes_wait; /* writes wait for the disk (KVS_DURABILITY_ALWAYS) */
+    bool reads_wait;  /* reads may (an engine without KVS_ENGINE_GET_NEVER_BLOCKS) */
 
     /* The session is about to call the engine and may wait there: the moment to send the output
        that there is. Called by the thread that serves the session. */
@@ -51,14 +66,17 @@ struct session_service {
 
 struct session {
     const struct session_service *service;
-    const struct codec *codec;
-    struct buffer input;  /* what was received and is not yet served; filled by the connection */
-    struct buffer output; /* replies; emptied by the connection */
-    uint64_t skip;        /* bytes of input still to be thrown away */
-    uint64_t needed;      /* bytes of input without which nothing gets further; 0: any more */
+    const struct session_protocol *protocol; /* NULL until the first byte was seen */
+    struct buffer input; /* what was received and is not yet served; filled by the connection */
+    struct buffer
+        output;      /* replies; emptied by the connection, but not while reads are waited for */
+    uint64_t skip;   /* bytes of input still to be thrown away */
+    uint64_t needed; /* bytes of input without which nothing gets further; 0: any more */
 
     /* While something is in the engine. */
     struct write_group *writes;
+    struct read_group *reads;
+    kvs_status reads_status; /* of writing the answers */
     enum session_step (*finish)(struct session *session, struct worker *worker);
 };
 
@@ -72,5 +90,21 @@ enum session_step session_serve(struct session *session, struct worker *worker);
 
 /* Goes on after `completed`. SESSION_MORE: call session_serve; otherwise as that. */
 enum session_step session_resume(struct session *session, struct worker *worker);
+
+/* ---- for the protocols -------------------------------------------------------------------- */
+
+extern const struct session_protocol session_native;
+
+/* Sends the group to the engine, answers it, consumes its input. Takes the group. */
+enum session_step session_submit_writes(struct session *session, struct worker *worker,
+                                        struct write_group *group);
+
+/* The same for reads. can_stop: each lookup is a request of its own, so that those for which the
+   output has no room are left in the input. */
+enum session_step session_submit_reads(struct session *session, struct worker *worker,
+                                       struct read_group *group, bool can_stop);
+
+/* Consumes size bytes of input, also if they are not all there yet. */
+void session_skip_input(struct session *session, uint64_t size);
 
 #endif

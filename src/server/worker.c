@@ -12,6 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void free_groups(struct worker *worker)
+{
+    while (worker->write_groups != NULL) {
+        struct write_group *group = worker->write_groups;
+        worker->write_groups = group->next;
+        write_group_free(group);
+    }
+    while (worker->read_groups != NULL) {
+        struct read_group *group = worker->read_groups;
+        worker->read_groups = group->next;
+        read_group_free(group);
+    }
+}
+
 static void worker_free(void *arg)
 {
     struct worker *worker = arg;
@@ -35,11 +49,7 @@ static void worker_free(void *arg)
         engine->thread_detach(workers->store->db, worker->tls);
     for (uint32_t i = 0; i < worker->spare_count; i++)
         buffer_deinit(&worker->spares[i]);
-    while (worker->groups != NULL) {
-        struct write_group *group = worker->groups;
-        worker->groups = group->next;
-        write_group_free(group);
-    }
+    free_groups(worker);
     free(worker);
 }
 
@@ -139,22 +149,42 @@ void worker_give_buffer(struct worker *worker, struct buffer *buffer)
     *buffer = (struct buffer){0};
 }
 
-struct write_group *worker_take_group(struct worker *worker)
+struct write_group *worker_take_write_group(struct worker *worker)
 {
-    struct write_group *group = worker->groups;
+    struct write_group *group = worker->write_groups;
     if (group == NULL)
         return write_group_new();
-    worker->groups = group->next;
+    worker->write_groups = group->next;
     write_group_reset(group);
     return group;
 }
 
-void worker_give_group(struct worker *worker, struct write_group *group)
+void worker_give_write_group(struct worker *worker, struct write_group *group)
 {
     if (group->capacity > WRITE_GROUP_MAX) {
         write_group_free(group);
         return;
     }
-    group->next = worker->groups;
-    worker->groups = group;
+    group->next = worker->write_groups;
+    worker->write_groups = group;
+}
+
+struct read_group *worker_take_read_group(struct worker *worker)
+{
+    struct read_group *group = worker->read_groups;
+    if (group == NULL)
+        return read_group_new();
+    worker->read_groups = group->next;
+    read_group_reset(group);
+    return group;
+}
+
+void worker_give_read_group(struct worker *worker, struct read_group *group)
+{
+    if (group->capacity > READ_GROUP_MAX) {
+        read_group_free(group);
+        return;
+    }
+    group->next = worker->read_groups;
+    worker->read_groups = group;
 }

@@ -1,6 +1,6 @@
 /*
  * What a thread needs to serve connections of one server: the engine's per-thread state, spare
- * buffers, spare write groups, counters. A thread gets its worker at first use and loses it when it
+ * buffers, spare groups, counters. A thread gets its worker at first use and loses it when it
  * ends, so pools may start and end threads as they like.
  *
  * A worker is used by its own thread only; the counters may be read by others.
@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "command/store.h"
+#include "server/read_group.h"
 #include "server/write_group.h"
 
 #define BUFFER_STANDARD  ((size_t)16384)  /* bytes of a fresh connection buffer */
@@ -34,7 +35,8 @@ struct worker {
     struct kvs_tls *tls; /* NULL where the engine wants none, or could give none */
     struct buffer spares[SPARE_BUFFER_MAX];
     uint32_t spare_count;
-    struct write_group *groups;
+    struct write_group *write_groups;
+    struct read_group *read_groups;
     struct worker_counters counters;
     struct worker *next; /* guarded by workers->lock */
     struct worker *previous;
@@ -68,8 +70,10 @@ KVS_MUST_USE kvs_status worker_take_buffer(struct worker *worker, struct buffer 
 void worker_give_buffer(struct worker *worker, struct buffer *buffer);
 
 /* An empty group, or NULL: out of memory. */
-struct write_group *worker_take_group(struct worker *worker);
-void worker_give_group(struct worker *worker, struct write_group *group);
+struct write_group *worker_take_write_group(struct worker *worker);
+void worker_give_write_group(struct worker *worker, struct write_group *group);
+struct read_group *worker_take_read_group(struct worker *worker);
+void worker_give_read_group(struct worker *worker, struct read_group *group);
 
 /* Adds to a counter of one's own worker. A plain read and write: nobody else writes it. */
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t delta)

@@ -1,0 +1,159 @@
+/* The native protocol's side of a session; see session.h. */
+#include "server/session.h"
+
+#include "base/bytes.h"
+#include "protocol/codec.h"
+
+/* What comes next in the input. */
+struct next {
+    struct request request;
+    const struct command *command;
+    uint64_t size; /* bytes of the request */
+};
+
+/* Looks at the request behind the first `from` bytes of the input. False: there is no whole one that
+   is as it should be. */
+static bool look_ahead(const struct session *session, uint64_t from, struct next *ret)
+{
+    uint64_t available = buffer_size(&session->input);
+    if (from >= available ||
+        native_codec.decode(bytes_of(buffer_content(&session->input) + from, available - from),
+                            &session->service->commands->store->limits, &ret->request, &ret->size,
+                            NULL) != DECODE_REQUEST)
+        return false;
+    ret->command = command_find(ret->request.command);
+    return ret->command != NULL;
+}
+
+/* ---- writes ------------------------------------------------------------------------------- */
+
+static bool add_write(struct write_group *group, const struct store *store, const struct next *next)
+{
+    struct kvs_op op;
+    next->command->prepare(&next->request, &op);
+    if (!write_group_reserve(group, store, 1, op.key.len + op.value.len))
+        return false;
+    write_group_push(group, &op, next->request.id);
+    group->input_size += next->size;
+    return true;
+}
+
+/* Submits the write at the front of the input, and those that follow it. */
+static enum session_step serve_writes(struct session *session, struct worker *worker,
+                                      struct next *next)
+{
+    const struct store *store = session->service->commands->store;
+    struct write_group *group = worker_take_write_group(worker);
+    if (group == NULL)
+        return SESSION_ABORT;
+    while (add_write(group, store, next) && look_ahead(session, group->input_size, next) &&
+           next->command->prepare != NULL)
+        continue;
+    return session_submit_writes(session, worker, group);
+}
+
+static enum session_step answer_writes(struct session *session, struct worker *worker,
+                                       const struct write_group *group)
+{
+    struct command_reply reply = {&native_codec, &session->output};
+    for (uint64_t i = 0; i < group->batch.op_count; i++) {
+        const char *message;
+        kvs_status status = write_group_result(group, i, &message);
+        if (status < 0)
+            counter_add(&worker->counters.errors, 1);
+        if (command_reply_write(&reply, group->tags[i], status, message) != KVS_OK)
+            return SESSION_ABORT;
+    }
+    counter_add(&worker->counters.requests, group->batch.op_count);
+    return SESSION_MORE;
+}
+
+/* ---- reads -------------------------------------------------------------------------------- */
+
+/* Asks for the get at the front of the input, and for those that follow it. */
+static enum session_step serve_gets(struct session *session, struct worker *worker,
+                                    struct next *next)
+{
+    struct read_group *group = worker_take_read_group(worker);
+    if (group == NULL)
+        return SESSION_ABORT;
+    uint64_t end = 0;
+    do {
+        end += next->size;
+        if (!read_group_push(group, next->request.key, next->request.id, end))
+            break;
+    } while (group->request.lookup_count < READ_GROUP_MAX && look_ahead(session, end, next) &&
+             next->request.command == REQUEST_GET);
+    return session_submit_reads(session, worker, group, true);
+}
+
+static kvs_status answer_read(struct session *session, const struct read_result *result)
+{
+    struct command_reply reply = {&native_codec, &session->output};
+    if (result->status == KVS_OK)
+        return native_codec.reply(&session->output, result->tag, KVS_OK, result->value);
+    return command_reply_write(&reply, result->tag, result->status, result->message);
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+/* Answers a request that cannot be served. */
+static enum session_step serve_error(struct session *session, struct worker *worker, uint64_t id,
+                                     const struct kvs_error *error)
+{
+    struct command_reply reply = {&native_codec, &session->output};
+    counter_add(&worker->counters.requests, 1);
+    counter_add(&worker->counters.errors, 1);
+    return command_reply_write(&reply, id, error->status, error->msg) == KVS_OK ? SESSION_MORE
+                                                                                : SESSION_ABORT;
+}
+
+/* Serves the whole request at the front of the input. */
+static enum session_step serve_request(struct session *session, struct worker *worker,
+                                       struct next *next)
+{
+    next->command = command_find(next->request.command);
+    if (next->command->prepare != NULL)
+        return serve_writes(session, worker, next);
+    if (next->request.command == REQUEST_GET)
+        return serve_gets(session, worker, next);
+    struct command_reply reply = {&native_codec, &session->output};
+    kvs_status status =
+        next->command->read(session->service->commands, worker->tls, &next->request, &reply);
+    counter_add(&worker->counters.requests, 1);
+    buffer_consume(&session->input, next->size);
+    return status == KVS_OK ? SESSION_MORE : SESSION_ABORT;
+}
+
+static enum session_step serve(struct session *session, struct worker *worker)
+{
+    char message[KVS_ERROR_MESSAGE_MAX];
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    struct next next;
+    const struct buffer *input = &session->input;
+    switch (native_codec.decode(bytes_of(buffer_content(input), buffer_size(input)),
+                                &session->service->commands->store->limits, &next.request,
+                                &next.size, &error)) {
+    case DECODE_REQUEST:
+        return serve_request(session, worker, &next);
+    case DECODE_MORE:
+        session->needed = next.size;
+        return SESSION_MORE;
+    case DECODE_REJECT:
+        session_skip_input(session, next.size);
+        return serve_error(session, worker, next.request.id, &error);
+    case DECODE_BROKEN:
+    default:
+        log_info(session->service->log, "closing a connection that sent no valid request: %s",
+                 message);
+        return serve_error(session, worker, next.request.id, &error) == SESSION_MORE
+                   ? SESSION_CLOSE
+                   : SESSION_ABORT;
+    }
+}
+
+const struct session_protocol session_native = {
+    .serve = serve,
+    .answer_writes = answer_writes,
+    .answer_read = answer_read,
+};
