@@ -10,6 +10,7 @@
 #include <kvs/engine.h>
 
 #include "base/buffer.h"
+#include "command/hooks.h"
 #include "command/store.h"
 #include "protocol/codec.h"
 #include "protocol/request.h"
@@ -21,6 +22,7 @@ struct command_context {
     /* Shows the server's own figures (connections, requests, pool, engine), for "stats". */
     void (*visit_stats)(void *arg, kvs_stat_fn visit, void *visit_arg);
     void *visit_stats_arg;
+    struct hooks hooks;
 };
 
 /* Where a reply goes. */
