@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "engine/data.h"
+#include "harness/number.h"
 #include "harness/runner.h"
 #include "peers/peer.h"
 
@@ -38,48 +38,24 @@ struct number_texts {
     char *samples_min;
 };
 
-/* Reads a number, with k for thousands and m for millions behind it; NULL leaves ret as it is. */
-static kvs_status read_number(const char *name, const char *text, uint64_t min, uint64_t max,
-                              uint64_t *ret, struct kvs_error *err)
-{
-    if (text == NULL)
-        return KVS_OK;
-    size_t size = strlen(text);
-    uint64_t factor = 1;
-    _cleanup_(freep) char *digits = g_strdup(text);
-    if (size > 1 && g_ascii_tolower(text[size - 1]) == 'k')
-        factor = 1000;
-    if (size > 1 && g_ascii_tolower(text[size - 1]) == 'm')
-        factor = 1000000;
-    if (factor > 1)
-        digits[size - 1] = '\0';
-    uint64_t number;
-    if (!text_parse_u64(digits, &number) || number > max / factor || number * factor < min)
-        return kvs_error_set(err, KVS_INVALID, 0,
-                             "--%s %s: write a number of %llu to %llu, as 5000, 100k or 1m", name,
-                             text, (unsigned long long)min, (unsigned long long)max);
-    *ret = number * factor;
-    return KVS_OK;
-}
-
 static kvs_status read_numbers(struct options *options, const struct number_texts *texts,
                                struct kvs_error *err)
 {
-    kvs_status status = read_number("seed", texts->seed, 0, UINT64_MAX, &options->seed, err);
+    kvs_status status = number_read("seed", texts->seed, 0, UINT64_MAX, &options->seed, err);
     if (status == KVS_OK)
-        status = read_number("keys", texts->keys, 1000, KEYS_MAX, &options->keys, err);
+        status = number_read("keys", texts->keys, 1000, KEYS_MAX, &options->keys, err);
     if (status == KVS_OK && texts->reopen_keys == NULL && texts->keys != NULL)
         options->reopen_keys = options->keys;
     if (status == KVS_OK)
-        status = read_number("reopen-keys", texts->reopen_keys, 1000, KEYS_MAX,
+        status = number_read("reopen-keys", texts->reopen_keys, 1000, KEYS_MAX,
                              &options->reopen_keys, err);
     if (status == KVS_OK)
-        status = read_number("value-size", texts->value_size, DATA_STAMP_SIZE, VALUE_SIZE_MAX,
+        status = number_read("value-size", texts->value_size, DATA_STAMP_SIZE, VALUE_SIZE_MAX,
                              &options->value_size, err);
     if (status == KVS_OK)
-        status = read_number("slice", texts->slice_ms, 1, 60000, &options->slice_ms, err);
+        status = number_read("slice", texts->slice_ms, 1, 60000, &options->slice_ms, err);
     if (status == KVS_OK)
-        status = read_number("samples", texts->samples_min, 1, RUNNER_SAMPLES_MAX,
+        status = number_read("samples", texts->samples_min, 1, RUNNER_SAMPLES_MAX,
                              &options->samples_min, err);
     return status;
 }
@@ -115,7 +91,8 @@ static const char summary[] =
     "  kvs-bench --list                     what there is to measure\n"
     "  kvs-bench --quick                    everything, small and fast\n"
     "  kvs-bench reads/ --peers kvs-log,lmdb\n"
-    "  kvs-bench --save before; ...; kvs-bench --compare before";
+    "  kvs-bench --save before; ...; kvs-bench --compare before\n"
+    "  kvs-bench load --help                a load for a server that runs already";
 
 /* clang-format off */
 static void entries_make(struct options *options, struct number_texts *texts, GOptionEntry *entries)

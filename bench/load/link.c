@@ -1,0 +1,258 @@
+/*
+ * See link.h. The buffers for sending and receiving belong to the thread, so that ten thousand
+ * connections do not need ten thousand of them, and so that they stay in the cache. Only what a
+ * socket does not take, or the beginning of a reply whose end is still missing, is kept with its
+ * link; in the usual case neither happens, and nothing is allocated or copied.
+ */
+#include "load/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <glib.h>
+
+#include "base/clock.h"
+
+#define IN_MIN            (UINT64_C(256) << 10)
+#define BATCH_BYTES_MAX   (UINT64_C(1) << 20) /* of a pipeline that is not the plan's (preload) */
+#define PRELOAD_DEPTH     64u
+#define CONNECT_TIMEOUT_S 10
+
+void link_kit_init(struct link_kit *kit, const struct plan *plan, struct tally *tally)
+{
+    *kit = (struct link_kit){
+        .plan = plan,
+        .data = {plan->seed, plan->keys, plan->value_size},
+        .tally = tally,
+        .value = g_malloc(plan->value_size + 1),
+    };
+    const struct wire *wire = plan->endpoint.wire;
+    wire->describe(WIRE_GET, plan->value_size, &kit->templates[WIRE_GET]);
+    wire->describe(WIRE_SET, plan->value_size, &kit->templates[WIRE_SET]);
+    data_value_init(&kit->data, kit->value);
+    uint64_t request_max = MAX(kit->templates[WIRE_GET].size, kit->templates[WIRE_SET].size);
+    uint32_t depth = (uint32_t)MIN(BATCH_BYTES_MAX / request_max, PRELOAD_DEPTH);
+    kit->depth_max = MAX(MAX(depth, plan->pipeline), 1);
+    kit->out = g_malloc(request_max * kit->depth_max);
+    kit->in_cap = MAX(IN_MIN, 2 * ((uint64_t)plan->value_size + wire->reply_around));
+    kit->in = g_malloc(kit->in_cap);
+}
+
+void link_kit_deinit(struct link_kit *kit)
+{
+    g_free(kit->value);
+    g_free(kit->out);
+    g_free(kit->in);
+    *kit = (struct link_kit){0};
+}
+
+static kvs_status network_fault(const struct link_kit *kit, const char *what, int code,
+                                struct kvs_error *err)
+{
+    return kvs_error_set(err, KVS_NETWORK, code, "%s: %s: %s", kit->plan->endpoint.text, what,
+                         g_strerror(code));
+}
+
+kvs_status link_open(struct link *link, const struct link_kit *kit, struct kvs_error *err)
+{
+    const struct address *address = &kit->plan->endpoint.address;
+    const struct timeval timeout = {.tv_sec = CONNECT_TIMEOUT_S}; /* for connect: it is a send */
+    const int on = 1;
+    *link = (struct link){.fd = -1, .first_id = 1};
+    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return network_fault(kit, "cannot make a socket", errno, err);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(fd, (const struct sockaddr *)&address->storage, address->size) != 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        int code = errno == EINPROGRESS ? ETIMEDOUT : errno;
+        (void)close(fd);
+        return network_fault(kit, "cannot connect", code, err);
+    }
+    link->fd = fd;
+    link->slots = g_new0(struct link_slot, kit->depth_max);
+    return KVS_OK;
+}
+
+void link_close(struct link *link)
+{
+    if (link->slots == NULL)
+        return;
+    (void)close(link->fd);
+    g_free(link->slots);
+    g_free(link->unsent);
+    g_free(link->partial);
+    *link = (struct link){.fd = -1};
+}
+
+static enum wire_command command_of(enum draw_kind kind)
+{
+    return kind == DRAW_GET || kind == DRAW_CHANGE ? WIRE_GET : WIRE_SET;
+}
+
+/* Sends what is at from; keeps the rest. */
+static kvs_status send_or_keep(struct link *link, const uint8_t *from, uint32_t size, bool kept,
+                               struct kvs_error *err)
+{
+    ssize_t sent = send(link->fd, from, size, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        return kvs_error_set(err, KVS_NETWORK, errno, "cannot send: %s", g_strerror(errno));
+    uint32_t done = sent < 0 ? 0 : (uint32_t)sent;
+    if (done == size) {
+        g_clear_pointer(&link->unsent, g_free);
+        link->unsent_size = 0;
+        return KVS_OK;
+    }
+    if (!kept) {
+        link->unsent = g_memdup2(from + done, size - done);
+        link->unsent_at = link->unsent;
+    } else {
+        link->unsent_at += done;
+    }
+    link->unsent_size = size - done;
+    return KVS_PENDING;
+}
+
+kvs_status link_flush(struct link *link, struct kvs_error *err)
+{
+    return send_or_keep(link, link->unsent_at, link->unsent_size, true, err);
+}
+
+kvs_status link_send(struct link *link, struct link_kit *kit, struct kvs_error *err)
+{
+    const uint32_t value_size = kit->plan->value_size;
+    uint8_t key[DATA_KEY_SIZE];
+    uint8_t *to = kit->out;
+    link->first_id += link->answered;
+    link->answered = 0;
+    for (uint32_t i = 0; i < link->count; i++) {
+        const struct link_slot *slot = &link->slots[i];
+        const struct wire_template *template = &kit->templates[command_of(slot->kind)];
+        data_key(&kit->data, slot->index, key);
+        if (template->value_at != WIRE_NOTHING && value_size >= DATA_STAMP_SIZE)
+            data_value_stamp(&kit->data, slot->index, ++kit->version, kit->value);
+        wire_put(template, link->first_id + i, key, kit->value, value_size, to);
+        to += template->size;
+    }
+    return send_or_keep(link, kit->out, (uint32_t)(to - kit->out), false, err);
+}
+
+/* Is that what a set of this key wrote? Behind the stamp all values of a load are the same. */
+static bool value_is_right(const struct link_kit *kit, uint64_t index, struct kvs_bytes value)
+{
+    const uint32_t size = kit->plan->value_size;
+    if (size < DATA_STAMP_SIZE)
+        return value.len == size && memcmp(value.ptr, kit->value, size) == 0;
+    return data_value_is_of(&kit->data, index, value.ptr, value.len) &&
+           memcmp((const uint8_t *)value.ptr + DATA_STAMP_SIZE, kit->value + DATA_STAMP_SIZE,
+                  size - DATA_STAMP_SIZE) == 0;
+}
+
+static void note_error(struct tally *tally, const char *what, struct kvs_bytes text)
+{
+    if (tally->error_text[0] == '\0')
+        (void)snprintf(tally->error_text, sizeof(tally->error_text), "%s%.*s", what,
+                       (int)MIN(text.len, TALLY_ERROR_MAX), (const char *)text.ptr);
+}
+
+/* Looks at one reply. False: it makes no sense. */
+static bool take_reply(const struct link_kit *kit, const struct link_slot *slot,
+                       enum wire_outcome outcome, const struct wire_reply *reply)
+{
+    struct tally *tally = kit->tally;
+    switch (outcome) {
+    case WIRE_DONE:
+        return true;
+    case WIRE_VALUE:
+        if (!value_is_right(kit, slot->index, reply->bytes)) {
+            tally->wrong++;
+            note_error(tally, "a get found another value than was set", bytes_of("", 0));
+        }
+        return true;
+    case WIRE_MISS:
+        tally->misses++;
+        if (kit->plan->preload && slot->index < kit->plan->keys) {
+            tally->wrong++;
+            note_error(tally, "a get did not find a key that was set", bytes_of("", 0));
+        }
+        return true;
+    case WIRE_ERROR:
+        tally->errors++;
+        note_error(tally, "the server says: ", reply->bytes);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Keeps the size bytes at from, the beginning of a reply, for the next time. */
+static void keep_partial(struct link *link, const uint8_t *from, uint64_t size)
+{
+    if (size > link->partial_cap) {
+        link->partial_cap = MAX(size, 4096);
+        link->partial = g_realloc(link->partial, link->partial_cap);
+    }
+    if (size > 0)
+        memcpy(link->partial, from, size);
+    link->partial_size = size;
+}
+
+/* Takes the replies out of the size bytes in kit->in. */
+static kvs_status take_replies(struct link *link, struct link_kit *kit, uint64_t size,
+                               uint64_t now_ns, struct kvs_error *err)
+{
+    const struct wire *wire = kit->plan->endpoint.wire;
+    uint8_t key[DATA_KEY_SIZE];
+    uint64_t at = 0;
+    while (link->answered < link->count) {
+        const struct link_slot *slot = &link->slots[link->answered];
+        const enum wire_command command = command_of(slot->kind);
+        struct wire_reply reply;
+        if (wire->reply_names_key)
+            data_key(&kit->data, slot->index, key);
+        enum wire_outcome outcome = wire->parse(command, key, link->first_id + link->answered,
+                                                kit->in + at, size - at, &reply);
+        if (outcome == WIRE_MORE)
+            break;
+        if (!take_reply(kit, slot, outcome, &reply))
+            return kvs_error_set(err, KVS_PROTOCOL, 0,
+                                 "%s: what came back is no reply to the request; does that server "
+                                 "speak %s?",
+                                 kit->plan->endpoint.text, wire->name);
+        tally_reply(kit->tally, command, slot->start_ns, now_ns);
+        at += reply.size;
+        link->answered++;
+    }
+    if (at < size && link->answered == link->count)
+        return kvs_error_set(err, KVS_PROTOCOL, 0, "%s: more replies than requests",
+                             kit->plan->endpoint.text);
+    if (size - at >= kit->in_cap)
+        return kvs_error_set(err, KVS_PROTOCOL, 0,
+                             "%s: a reply of more than %llu bytes; these keys hold other values",
+                             kit->plan->endpoint.text, (unsigned long long)kit->in_cap);
+    keep_partial(link, kit->in + at, size - at);
+    return KVS_OK;
+}
+
+kvs_status link_receive(struct link *link, struct link_kit *kit, uint64_t *ret_now_ns,
+                        struct kvs_error *err)
+{
+    uint64_t have = link->partial_size;
+    if (have > 0)
+        memcpy(kit->in, link->partial, have);
+    ssize_t got = recv(link->fd, kit->in + have, kit->in_cap - have, 0);
+    *ret_now_ns = clock_now_ns();
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return KVS_OK;
+    if (got < 0)
+        return network_fault(kit, "cannot receive", errno, err);
+    if (got == 0)
+        return kvs_error_set(err, KVS_NETWORK, 0, "%s closed a connection%s%s",
+                             kit->plan->endpoint.text,
+                             kit->tally->error_text[0] != '\0' ? "; " : "", kit->tally->error_text);
+    return take_replies(link, kit, have + (uint64_t)got, *ret_now_ns, err);
+}
