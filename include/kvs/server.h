@@ -22,12 +22,11 @@ struct kvs_server;
 
 struct kvs_server_config {
     uint32_t size;
-    uint32_t backlog; /* of the listening socket; 0: 4096 */
-    const char
-        *address;       /* "IP:PORT" or "[IPv6]:PORT"; port 0: any free one; NULL: 127.0.0.1:4000 */
-    const char *engine; /* NULL: the one that made the data, or "log" */
-    const char *pool;   /* NULL: "shared-queue" */
-    uint32_t threads;   /* 0: the number of CPUs that this process may use */
+    uint32_t backlog;          /* of the listening socket; 0: 4096 */
+    const char *address;       /* where to listen, see `listen`; NULL: nothing but `listen` says */
+    const char *engine;        /* NULL: the one that made the data, or "log" */
+    const char *pool;          /* NULL: "shared-queue" */
+    uint32_t threads;          /* 0: the number of CPUs that this process may use */
     uint32_t durability;       /* KVS_DURABILITY_* of engine.h; 0: ALWAYS */
     uint64_t sync_interval_ms; /* with KVS_DURABILITY_INTERVAL */
     const char *data_dir;      /* made if missing; NULL: "kvs-data" */
@@ -47,6 +46,12 @@ struct kvs_server_config {
     uint64_t key_max;          /* bytes; 0: 65536, which is also the most */
     uint64_t value_max;        /* bytes; 0: 67108864, which is also the most */
     uint64_t drain_timeout_ms; /* how long a stop waits for slow readers; 0: 5000 */
+
+    /* Where to listen, besides `address`: "IP:PORT" or "[IPv6]:PORT" (port 0: any free one),
+       "unix:PATH", or "fd:N", a socket that listens already. With neither: 127.0.0.1:4000. */
+    const char *const *listen;
+    uint32_t listen_count;
+    uint32_t socket_mode; /* permissions of the files of Unix sockets; 0: 0600 */
 };
 
 /*

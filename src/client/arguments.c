@@ -117,18 +117,19 @@ bool arguments_print_help(FILE *out)
         int width = fprintf(out, "  %s %s", commands[i].name, commands[i].operands);
         (void)fprintf(out, "%*s%s\n", HELP_COLUMN - width, "", commands[i].summary);
     }
-    (void)fprintf(out,
-                  "\n"
-                  "Options:\n"
-                  "  --addr IP:PORT    the server's address (default %s; IPv6: [::1]:4000)\n"
-                  "  --raw             get: write exactly the value's bytes, without a newline;\n"
-                  "                    a missing key is then an error\n"
-                  "  --                what follows are arguments, even if they begin with '-'\n"
-                  "  -V, --version     print the version\n"
-                  "  -h, --help        print this help\n"
-                  "\n"
-                  "Exit status: 0 done, 1 failed (rm: also when there was no such key),\n"
-                  "2 wrong usage.\n",
-                  ADDRESS_DEFAULT);
+    (void)fprintf(
+        out,
+        "\n"
+        "Options:\n"
+        "  --addr ADDRESS    where the server listens: IP:PORT, [IPv6]:PORT or unix:PATH (%s)\n"
+        "  --raw             get: write exactly the value's bytes, without a newline;\n"
+        "                    a missing key is then an error\n"
+        "  --                what follows are arguments, even if they begin with '-'\n"
+        "  -V, --version     print the version\n"
+        "  -h, --help        print this help\n"
+        "\n"
+        "Exit status: 0 done, 1 failed (rm: also when there was no such key),\n"
+        "2 wrong usage.\n",
+        ADDRESS_DEFAULT);
     return fflush(out) == 0 && ferror(out) == 0;
 }

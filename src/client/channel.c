@@ -22,6 +22,8 @@
 /* A header with a small body arrives by one system call. */
 #define RECEIVE_MIN ((size_t)4096)
 
+#define CONNECT_PAUSE_NS 2000000L /* between tries at a full Unix socket */
+
 struct deadline deadline_in_ms(uint64_t timeout_ms)
 {
     uint64_t delay_ns;
@@ -60,9 +62,31 @@ static bool wait_ready(int fd, short events, const struct deadline *deadline, sh
 
 static kvs_status connect_failed(const struct channel *channel, int error, struct kvs_error *err)
 {
-    return kvs_error_set(err, KVS_NETWORK, error, "cannot connect to %s: %s%s", channel->name,
-                         strerror(error),
-                         error == ECONNREFUSED ? " (is kvs-server running there?)" : "");
+    return kvs_error_set(
+        err, KVS_NETWORK, error, "cannot connect to %s: %s%s", channel->name, strerror(error),
+        error == ECONNREFUSED || error == ENOENT ? " (is kvs-server running there?)" : "");
+}
+
+static kvs_status connect_timed_out(const struct channel *channel, const struct deadline *deadline,
+                                    struct kvs_error *err)
+{
+    return kvs_error_set(err, KVS_TIMEOUT, 0, "cannot connect to %s: no answer within %llu ms",
+                         channel->name, (unsigned long long)deadline->timeout_ms);
+}
+
+/* Calls connect() and gives its errno; 0: connected. A Unix socket whose queue is full says EAGAIN, and
+   nothing tells when there is room: then it is tried until the deadline. */
+static int begin_connect(const struct channel *channel, int fd, const struct deadline *deadline)
+{
+    for (;;) {
+        if (connect(fd, (const struct sockaddr *)&channel->address.storage,
+                    channel->address.size) == 0)
+            return 0;
+        int error = errno;
+        if (error != EAGAIN || clock_now_ns() >= deadline->at_ns)
+            return error;
+        (void)nanosleep(&(struct timespec){.tv_nsec = CONNECT_PAUSE_NS}, NULL);
+    }
 }
 
 /* Waits for the connection that connect() has begun. */
@@ -71,8 +95,7 @@ static kvs_status finish_connect(const struct channel *channel, int fd,
 {
     short ready;
     if (!wait_ready(fd, POLLOUT, deadline, &ready))
-        return kvs_error_set(err, KVS_TIMEOUT, 0, "cannot connect to %s: no answer within %llu ms",
-                             channel->name, (unsigned long long)deadline->timeout_ms);
+        return connect_timed_out(channel, deadline, err);
     int error = 0;
     socklen_t error_size = sizeof(error);
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_size) != 0)
@@ -90,14 +113,16 @@ kvs_status channel_open(struct channel *channel, const struct deadline *deadline
     if (fd < 0)
         return connect_failed(channel, errno, err);
     /* Each request is sent whole; waiting for more to send would only add delay. */
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+    if (!address_is_unix(&channel->address) &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
         return connect_failed(channel, errno, err);
-    if (connect(fd, (const struct sockaddr *)&channel->address.storage, channel->address.size) !=
-        0) {
+    int error = begin_connect(channel, fd, deadline);
+    if (error != 0) {
         /* Also after EINTR the connection goes on being made. */
-        if (errno != EINPROGRESS && errno != EINTR)
-            return connect_failed(channel, errno, err);
-        kvs_status status = finish_connect(channel, fd, deadline, err);
+        if (error != EINPROGRESS && error != EINTR && error != EAGAIN)
+            return connect_failed(channel, error, err);
+        kvs_status status = error == EAGAIN ? connect_timed_out(channel, deadline, err)
+                                            : finish_connect(channel, fd, deadline, err);
         if (status != KVS_OK)
             return status;
     }

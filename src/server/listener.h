@@ -1,22 +1,45 @@
-/* The listening socket: where connections come from. */
+/*
+ * A listening socket: where connections come from. It is written as an address of base/address.h, or
+ * as "fd:N": a socket that listens already and was handed down to the process as descriptor N; with
+ * "tls:" in front, what comes in speaks TLS.
+ */
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <kvs/types.h>
 
 #include "base/address.h"
+#include "server/unix_socket.h"
+
+#define LISTENER_TLS_PREFIX "tls:"
+#define LISTENER_TEXT_MAX   (ADDRESS_TEXT_MAX + 4u)
 
 struct listener {
-    int fd; /* non-blocking; -1: closed */
+    /* Constant once open. */
+    int fd;           /* non-blocking; -1: closed */
+    int inherited_fd; /* "fd:N"; -1: none */
     struct address address;
-    uint16_t port; /* the real one, also when address asked for any */
+    uint16_t port; /* the real one, also when address asked for any; 0: a Unix socket */
+    bool tls;
+    struct unix_socket file;
+
+    /* The poller's. */
+    bool ready; /* connections may wait */
 };
 
-/* Binds, without listening: a port in use shows before anything else is begun. KVS_OK; KVS_NETWORK
-   (in use, no such address), KVS_DENIED (a privileged port). */
-KVS_MUST_USE kvs_status listener_open(struct listener *listener, const struct address *address,
+/* Reads the text form into a closed listener. KVS_OK, or KVS_INVALID with a message that quotes it. */
+KVS_MUST_USE kvs_status listener_parse(const char *text, struct listener *ret,
+                                       struct kvs_error *err);
+
+/*
+ * Binds, without listening: a port in use shows before anything else is begun. socket_mode: of the file
+ * of a Unix socket. KVS_OK; KVS_NETWORK (in use, no such address), KVS_DENIED (a privileged port), KVS_INVALID
+ * (a descriptor that is no listening socket), or what unix_socket_bind gives.
+ */
+KVS_MUST_USE kvs_status listener_open(struct listener *listener, uint32_t socket_mode,
                                       struct kvs_error *err);
 
 /* Lets connections queue up, backlog of them. */
@@ -30,6 +53,10 @@ KVS_MUST_USE kvs_status listener_listen(struct listener *listener, uint32_t back
  */
 int listener_accept(const struct listener *listener);
 
+/* Writes the text form, terminated, with the real port. */
+void listener_format(const struct listener *listener, char text[LISTENER_TEXT_MAX]);
+
+/* Closes the socket and removes its file. A closed one is fine. */
 void listener_close(struct listener *listener);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "plugin/list.h"
 #include "plugin/loader.h"
+#include "server/activation.h"
 #include "server/maintenance.h"
 #include "server/options.h"
 #include "server/signals.h"
@@ -74,11 +75,16 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static kvs_status serve(const struct options *options, char **argv, struct kvs_error *err)
+static kvs_status serve(struct options *options, char **argv, struct kvs_error *err)
 {
     struct process process = {.argv = argv};
     struct signals signals = {.stop = stop, .reload = reload, .arg = &process};
     struct kvs_server *server = NULL;
+    g_auto(GStrv) handed_down = NULL;
+    kvs_status taken = activation_take(&handed_down, err);
+    if (taken != KVS_OK)
+        return taken;
+    options_add_listen(options, handed_down);
     raise_descriptor_limit();
     (void)signal(SIGPIPE, SIG_IGN); /* a log pipe that nobody reads is no reason to die */
     kvs_status status = signals_begin(&signals, err);
@@ -113,7 +119,7 @@ static kvs_status check(const struct options *options, struct kvs_error *err)
     return status;
 }
 
-static kvs_status act(const struct options *options, char **argv, struct kvs_error *err)
+static kvs_status act(struct options *options, char **argv, struct kvs_error *err)
 {
     switch (options->action) {
     case OPTIONS_HELP:

@@ -7,6 +7,7 @@
 
 #include <glib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <kvs/engine.h>
@@ -26,6 +27,7 @@ struct raw {
     gchar *backlog;
     gchar *key_max;
     gchar *value_max;
+    gchar *socket_mode;
     gchar *config_file;
     gboolean check_config;
     gboolean list_plugins;
@@ -74,6 +76,18 @@ static kvs_status parse_count(const char *flag, const char *text, bool bytes, ui
     return KVS_OK;
 }
 
+static kvs_status parse_mode(const char *text, uint32_t *ret, struct kvs_error *err)
+{
+    char *end;
+    unsigned long mode = strtoul(text, &end, 8);
+    if (*end != '\0' || mode == 0 || mode > 0777 || !g_ascii_isdigit(text[0]))
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "--socket-mode '%s' is no file mode: use octal digits, as 600 or 660",
+                             text);
+    *ret = (uint32_t)mode;
+    return KVS_OK;
+}
+
 static kvs_status check(struct options *options, const struct raw *raw, struct kvs_error *err)
 {
     struct kvs_server_config *config = &options->config;
@@ -88,6 +102,8 @@ static kvs_status check(struct options *options, const struct raw *raw, struct k
         status = parse_count("--key-max", raw->key_max, true, &config->key_max, err);
     if (status == KVS_OK)
         status = parse_count("--value-max", raw->value_max, true, &config->value_max, err);
+    if (status == KVS_OK && raw->socket_mode != NULL)
+        status = parse_mode(raw->socket_mode, &config->socket_mode, err);
     if (status == KVS_OK && raw->log_level != NULL &&
         !log_level_parse(raw->log_level, &config->log_level))
         status = kvs_error_set(err, KVS_INVALID, 0,
@@ -112,9 +128,12 @@ static void connect_config(struct options *options)
     config->engine = options->engine;
     config->pool = options->pool;
     config->data_dir = options->data_dir;
+    config->listen = (const char *const *)options->listen;
     config->plugin_dirs = (const char *const *)options->plugin_dirs;
     config->engine_options = (const char *const *)options->engine_options;
     config->pool_options = (const char *const *)options->pool_options;
+    if (options->listen != NULL)
+        config->listen_count = g_strv_length(options->listen);
     if (options->plugin_dirs != NULL)
         config->plugin_dir_count = g_strv_length(options->plugin_dirs);
     if (options->engine_options != NULL)
@@ -129,6 +148,10 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
     const GOptionEntry settings[] = {
         {"addr", 'a', 0, G_OPTION_ARG_STRING, &options->address,
          "Listen here; port 0: any free one (127.0.0.1:4000)", "IP:PORT"},
+        {"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
+         "Listen here too: IP:PORT, unix:PATH or fd:N; may be repeated", "ADDRESS"},
+        {"socket-mode", 0, 0, G_OPTION_ARG_STRING, &raw->socket_mode,
+         "Permissions of the files of Unix sockets (600)", "MODE"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &options->engine,
          "Storage engine (the one that made the data; log on a first run)", "NAME"},
         {"pool", 'p', 0, G_OPTION_ARG_STRING, &options->pool, "Thread pool (shared-queue)", "NAME"},
@@ -221,8 +244,22 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     g_free(raw.backlog);
     g_free(raw.key_max);
     g_free(raw.value_max);
+    g_free(raw.socket_mode);
     g_free(raw.config_file);
     return status;
+}
+
+void options_add_listen(struct options *options, char *const *listen)
+{
+    g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+    for (char *const *each = options->listen; each != NULL && *each != NULL; each++)
+        g_strv_builder_add(all, *each);
+    for (; *listen != NULL; listen++)
+        g_strv_builder_add(all, *listen);
+    g_strfreev(options->listen);
+    options->listen = g_strv_builder_end(all);
+    options->config.listen = (const char *const *)options->listen;
+    options->config.listen_count = g_strv_length(options->listen);
 }
 
 void options_deinit(struct options *options)
@@ -233,6 +270,7 @@ void options_deinit(struct options *options)
     g_free(options->data_dir);
     g_free(options->repair_dir);
     g_free(options->help);
+    g_strfreev(options->listen);
     g_strfreev(options->plugin_dirs);
     g_strfreev(options->engine_options);
     g_strfreev(options->pool_options);

@@ -31,6 +31,7 @@ struct options {
     char *pool;
     char *data_dir;
     char *repair_dir;
+    char **listen;
     char **plugin_dirs;
     char **engine_options;
     char **pool_options;
@@ -42,6 +43,10 @@ struct options {
  */
 KVS_MUST_USE kvs_status options_parse(struct options *options, int *argc, char ***argv,
                                       struct kvs_error *err);
+
+/* Lets the server listen at these, too (NULL-terminated, copied). */
+void options_add_listen(struct options *options, char *const *listen);
+
 void options_deinit(struct options *options);
 
 #endif

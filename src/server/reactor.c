@@ -70,10 +70,13 @@ void reactor_close(struct reactor *reactor)
 kvs_status reactor_accept_begin(struct reactor *reactor, struct kvs_error *err)
 {
     atomic_store_explicit(&reactor->accepting, 1, memory_order_relaxed);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = reactor->listener};
-    if (epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, reactor->listener->fd, &event) != 0)
-        return kvs_error_set(err, KVS_BUSY, errno, "cannot watch the listening socket: %s",
-                             strerror(errno));
+    for (uint32_t i = 0; i < reactor->listeners->count; i++) {
+        struct listener *listener = &reactor->listeners->items[i];
+        struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = listener};
+        if (epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) != 0)
+            return kvs_error_set(err, KVS_BUSY, errno, "cannot watch a listening socket: %s",
+                                 strerror(errno));
+    }
     return KVS_OK;
 }
 
@@ -255,25 +258,38 @@ static bool begin_connection(struct reactor *reactor, int fd, struct job_batch *
     return true;
 }
 
-static void accept_waiting(struct reactor *reactor, struct job_batch *batch)
+/* Takes what waits at a listener. False: none can be taken at the moment. */
+static bool accept_from(struct reactor *reactor, struct listener *listener, struct job_batch *batch)
 {
-    if (atomic_load_explicit(&reactor->accepting, memory_order_relaxed) == 0) {
-        reactor->accept_ready = reactor->accept_paused = false;
-        return;
-    }
-    reactor->accept_paused = false;
     for (uint32_t i = 0; i < ACCEPT_BATCH_MAX; i++) {
-        int fd = listener_accept(reactor->listener);
+        int fd = listener_accept(listener);
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            reactor->accept_ready = false;
-            return;
+            listener->ready = false;
+            return true;
         }
         if (fd < 0) {
             pause_accepting(reactor, errno);
-            return;
+            return false;
         }
         if (!begin_connection(reactor, fd, batch)) {
             pause_accepting(reactor, ENOMEM);
+            return false;
+        }
+    }
+    reactor->accept_ready = true; /* more may wait */
+    return true;
+}
+
+static void accept_waiting(struct reactor *reactor, struct job_batch *batch)
+{
+    reactor->accept_paused = false;
+    reactor->accept_ready = false;
+    if (atomic_load_explicit(&reactor->accepting, memory_order_relaxed) == 0)
+        return;
+    for (uint32_t i = 0; i < reactor->listeners->count; i++) {
+        struct listener *listener = &reactor->listeners->items[i];
+        if (listener->ready && !accept_from(reactor, listener, batch)) {
+            reactor->accept_ready = true; /* it, and those behind it, after the pause */
             return;
         }
     }
@@ -297,13 +313,24 @@ static int poll_timeout_ms(const struct reactor *reactor, int64_t timeout_ns)
     return ms > INT32_MAX ? INT32_MAX : (int)ms;
 }
 
+/* The listener that an event is of; NULL: it is of a connection. */
+static struct listener *listener_of(const struct reactor *reactor, const void *event_of)
+{
+    for (uint32_t i = 0; i < reactor->listeners->count; i++) {
+        if (event_of == &reactor->listeners->items[i])
+            return &reactor->listeners->items[i];
+    }
+    return NULL;
+}
+
 static void take_event(struct reactor *reactor, const struct epoll_event *event,
                        struct job_batch *batch)
 {
     if (event->data.ptr == NULL)
         return; /* a wake-up; every write makes an edge, so the counter need not be read */
-    if (event->data.ptr == reactor->listener)
-        reactor->accept_ready = true;
+    struct listener *listener = listener_of(reactor, event->data.ptr);
+    if (listener != NULL)
+        reactor->accept_ready = listener->ready = true;
     else if (connection_note_events(event->data.ptr, event->events))
         batch_add(batch, event->data.ptr, false);
 }

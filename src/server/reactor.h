@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "server/connection.h"
 #include "server/connection_set.h"
-#include "server/listener.h"
+#include "server/listeners.h"
 
 #define REACTOR_EVENTS_MAX 512u
 
@@ -31,11 +31,11 @@ struct reactor {
     bool pool_polls; /* the pool's workers call reactor_poll: its idle hook */
     struct connection_service service;
     struct connection_set *connections;
-    struct listener *listener;
+    struct listeners *listeners; /* their `ready` is the poller's */
     const struct log *log;
 
     /* The poller's. */
-    bool accept_ready;  /* connections may wait at the listener */
+    bool accept_ready;  /* connections may wait at a listener */
     bool accept_paused; /* none can be taken at the moment: out of descriptors or memory */
     uint64_t accept_retry_ns;
     uint64_t refused_logged_ns;    /* when we last said so */
@@ -57,7 +57,7 @@ KVS_MUST_USE kvs_status reactor_open(struct reactor *reactor, struct kvs_error *
 /* Frees what is left. Nobody polls, no connection is open. A zeroed or closed one is fine. */
 void reactor_close(struct reactor *reactor);
 
-/* Begins to accept from the listener. */
+/* Begins to accept from the listeners. */
 KVS_MUST_USE kvs_status reactor_accept_begin(struct reactor *reactor, struct kvs_error *err);
 /* Ends accepting. From any thread; a poll that is under way may still take what was waiting. */
 void reactor_accept_end(struct reactor *reactor);

@@ -19,14 +19,15 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <kvs/version.h>
 
-#include "base/address.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -37,7 +38,7 @@
 #include "protocol/native.h"
 #include "server/connection_set.h"
 #include "server/data_dir.h"
-#include "server/listener.h"
+#include "server/listeners.h"
 #include "server/pool.h"
 #include "server/reactor.h"
 #include "server/stats.h"
@@ -50,6 +51,9 @@
 #define DEFAULT_DATA_DIR         "kvs-data"
 #define DRAIN_POLL_NS            ((int64_t)10000000) /* the reactor's look at the clock while draining */
 
+/* What the first callers knew of it. */
+#define CONFIG_SIZE_MIN offsetof(struct kvs_server_config, listen)
+
 struct kvs_server {
     /* Constant once kvs_server_new returned. */
     struct log log;
@@ -60,7 +64,7 @@ struct kvs_server {
     struct store store;
     struct workers workers;
     struct server_pool pool;
-    struct listener listener;
+    struct listeners listeners;
     struct reactor reactor;
     struct connection_set connections;
     struct command_context commands;
@@ -79,13 +83,14 @@ struct kvs_server {
 
 /* The configuration with its defaults in place. */
 struct settings {
-    const struct kvs_server_config *config;
-    struct address address;
+    struct kvs_server_config copy;          /* what an older caller did not know is zero */
+    const struct kvs_server_config *config; /* the copy */
     const char *engine;
     const char *pool;
     const char *data_dir;
     uint32_t durability;
     struct request_limits limits;
+    uint32_t socket_mode;
 };
 
 static uint32_t limit_of(uint64_t configured, uint32_t most)
@@ -96,13 +101,16 @@ static uint32_t limit_of(uint64_t configured, uint32_t most)
 static kvs_status settings_check(struct settings *settings, const struct kvs_server_config *config,
                                  struct kvs_error *err)
 {
-    *settings = (struct settings){.config = config};
-    if (config->size < sizeof(*config))
+    if (config->size < CONFIG_SIZE_MIN)
         return kvs_error_set(
             err, KVS_INCOMPATIBLE, 0,
-            "the server's configuration has %u bytes, not %zu: compile against the "
-            "headers of this kvs",
-            config->size, sizeof(*config));
+            "the server's configuration has %u bytes, and %zu at least are needed: set "
+            "its size",
+            config->size, CONFIG_SIZE_MIN);
+    *settings = (struct settings){.config = &settings->copy};
+    memcpy(&settings->copy, config,
+           config->size < sizeof(*config) ? config->size : sizeof(*config));
+    config = &settings->copy;
     settings->engine = config->engine;
     settings->pool = config->pool != NULL ? config->pool : DEFAULT_POOL;
     settings->data_dir = config->data_dir != NULL ? config->data_dir : DEFAULT_DATA_DIR;
@@ -117,10 +125,14 @@ static kvs_status settings_check(struct settings *settings, const struct kvs_ser
         return kvs_error_set(err, KVS_INVALID, 0,
                              "keys can be limited to at most %u bytes and values to at most %u",
                              NATIVE_KEY_MAX, NATIVE_VALUE_MAX);
+    settings->socket_mode =
+        config->socket_mode != 0 ? config->socket_mode : UNIX_SOCKET_MODE_DEFAULT;
+    if (settings->socket_mode > ALLPERMS)
+        return kvs_error_set(err, KVS_INVALID, 0, "%o is no mode of a Unix socket",
+                             settings->socket_mode);
     settings->limits.key_max = limit_of(config->key_max, NATIVE_KEY_MAX);
     settings->limits.value_max = limit_of(config->value_max, NATIVE_VALUE_MAX);
-    return address_parse(config->address != NULL ? config->address : ADDRESS_DEFAULT,
-                         &settings->address, err);
+    return KVS_OK;
 }
 
 static void engine_fatal(void *arg, const char *message)
@@ -210,7 +222,7 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
     reactor->pool_is_inline = server_pool_can(&server->pool, KVS_POOL_INLINE);
     reactor->pool_polls = server_pool_can(&server->pool, KVS_POOL_RUNS_IDLE_HOOK);
     reactor->connections = &server->connections;
-    reactor->listener = &server->listener;
+    reactor->listeners = &server->listeners;
     reactor->log = &server->log;
     reactor->service = (struct connection_service){
         .sessions =
@@ -245,12 +257,15 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
 }
 
 /* What can be wrong without anything being opened or made. */
-static kvs_status load_plugins(struct kvs_server *server, const struct settings *settings,
-                               struct kvs_error *err)
+static kvs_status prepare(struct kvs_server *server, const struct settings *settings,
+                          struct kvs_error *err)
 {
     const struct kvs_server_config *config = settings->config;
-    kvs_status status =
-        plugin_dirs_init(&server->dirs, config->plugin_dirs, config->plugin_dir_count);
+    kvs_status status = listeners_init(&server->listeners, config->address, config->listen,
+                                       config->listen_count, err);
+    if (status != KVS_OK)
+        return status;
+    status = plugin_dirs_init(&server->dirs, config->plugin_dirs, config->plugin_dir_count);
     if (status != KVS_OK)
         return kvs_error_set(err, status, 0, "out of memory");
     status = server_pool_load(&server->pool, &server->dirs, settings->pool, config->pool_options,
@@ -264,9 +279,9 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
                            struct kvs_error *err)
 {
     const struct kvs_server_config *config = settings->config;
-    kvs_status status = load_plugins(server, settings, err);
+    kvs_status status = prepare(server, settings, err);
     if (status == KVS_OK)
-        status = listener_open(&server->listener, &settings->address, err);
+        status = listeners_open(&server->listeners, settings->socket_mode, err);
     if (status == KVS_OK)
         status = data_dir_open(&server->data_dir, settings->data_dir, err);
     if (status == KVS_OK)
@@ -295,8 +310,8 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
         .engine_host = server->engine_host,
         .started_ns = clock_now_ns(),
     };
-    return listener_listen(&server->listener,
-                           config->backlog != 0 ? config->backlog : DEFAULT_BACKLOG, err);
+    return listeners_listen(&server->listeners,
+                            config->backlog != 0 ? config->backlog : DEFAULT_BACKLOG, err);
 }
 
 static void freep_server(struct kvs_server **server)
@@ -313,7 +328,6 @@ static struct kvs_server *server_new(const struct settings *settings, struct kvs
         (void)kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
         return NULL;
     }
-    server->listener.fd = -1;
     server->data_dir.lock_fd = -1;
     connection_set_init(&server->connections);
     log_init(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO, config->log,
@@ -357,7 +371,7 @@ kvs_status kvs_server_check(const struct kvs_server_config *config, struct kvs_e
     if (status != KVS_OK)
         return status;
     _cleanup_(freep_server) struct kvs_server *server = server_new(&settings, err);
-    return server != NULL ? load_plugins(server, &settings, err) : KVS_NO_MEMORY;
+    return server != NULL ? prepare(server, &settings, err) : KVS_NO_MEMORY;
 }
 
 /* ---- running ------------------------------------------------------------------------------ */
@@ -366,9 +380,9 @@ kvs_status kvs_server_check(const struct kvs_server_config *config, struct kvs_e
    kvs-server's handlers are in place only then. */
 static void log_started(const struct kvs_server *server)
 {
-    char address[ADDRESS_TEXT_MAX];
+    char addresses[LOG_LINE_MAX / 2];
     char sync[48] = "none";
-    address_format(&server->listener.address, address);
+    listeners_format(&server->listeners, addresses, sizeof(addresses));
     if (server->durability == KVS_DURABILITY_ALWAYS)
         (void)snprintf(sync, sizeof(sync), "always");
     else if (server->durability == KVS_DURABILITY_INTERVAL)
@@ -382,7 +396,7 @@ static void log_started(const struct kvs_server *server)
     log_info(&server->log,
              "kvs-server " KVS_VERSION " listens on %s; engine %s %s, pool %s %s, threads %s, sync "
              "%s, data directory %s",
-             address, server->engine_plugin->name, server->engine_plugin->descriptor->version,
+             addresses, server->engine_plugin->name, server->engine_plugin->descriptor->version,
              server->pool.plugin->name, server->pool.plugin->descriptor->version, threads, sync,
              server->data_dir.path);
 }
@@ -435,7 +449,7 @@ kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_
 
 uint16_t kvs_server_port(const struct kvs_server *server)
 {
-    return server->listener.port;
+    return listeners_port(&server->listeners);
 }
 
 /* Waits up to timeout_ms for a stop. */
@@ -493,7 +507,7 @@ static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
     kvs_status status = server_pool_stop(&server->pool, err);
     workers_deinit(&server->workers); /* I1 */
     kvs_status closed = store_close(&server->store, status == KVS_OK ? err : NULL);
-    listener_close(&server->listener);
+    listeners_close(&server->listeners);
     return status != KVS_OK ? status : closed;
 }
 
@@ -527,6 +541,7 @@ void kvs_server_free(struct kvs_server *server)
     data_dir_close(&server->data_dir);
     plugin_dirs_deinit(&server->dirs);
     connection_set_deinit(&server->connections);
+    listeners_deinit(&server->listeners);
     if (server->stop_fd >= 0)
         (void)close(server->stop_fd);
     free(server);

@@ -83,11 +83,57 @@ static void others_are_refused_with_both_forms(void **state)
     }
 }
 
+static void unix_sockets_have_paths(void **state)
+{
+    (void)state;
+    char text[256];
+    struct address address;
+    struct test_error error;
+    check_round_trip("unix:/run/kvs.sock", AF_UNIX, 0, "unix:/run/kvs.sock");
+    check_round_trip("unix:x", AF_UNIX, 0, "unix:x");
+    assert_int_equal(address_parse("unix:/a/b", &address, NULL), KVS_OK);
+    assert_string_equal(address_path(&address), "/a/b");
+    /* The longest path, and one that is too long. */
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "unix:/", 6);
+    text[5 + 107] = '\0';
+    check_round_trip(text, AF_UNIX, 0, text);
+    text[5 + 107] = 'x';
+    text[5 + 108] = '\0';
+    test_error_init(&error);
+    assert_status(KVS_INVALID, address_parse(text, &address, &error.error), &error);
+    assert_non_null(strstr(error.message, "107 bytes"));
+    assert_status(KVS_INVALID, address_parse("unix:", &address, &error.error), &error);
+}
+
+static void what_is_local(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool local;
+    } cases[] = {
+        {"127.0.0.1:1", true},          {"127.255.0.9:1", true}, {"[::1]:1", true},
+        {"[::ffff:127.0.0.1]:1", true}, {"unix:/x", true},       {"0.0.0.0:1", false},
+        {"128.0.0.1:1", false},         {"10.127.0.1:1", false}, {"[::]:1", false},
+        {"[::ffff:10.0.0.1]:1", false}, {"[fe80::1]:1", false},  {"[::2]:1", false},
+        {"[::ffff:0.0.0.0]:1", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct address address;
+        assert_int_equal(address_parse(cases[i].text, &address, NULL), KVS_OK);
+        if (address_is_local(&address) != cases[i].local)
+            fail_msg("%s", cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_addresses_come_back),
         cmocka_unit_test(others_are_refused_with_both_forms),
+        cmocka_unit_test(unix_sockets_have_paths),
+        cmocka_unit_test(what_is_local),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

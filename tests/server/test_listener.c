@@ -12,11 +12,10 @@
 
 static void open_on(const char *text, struct listener *listener)
 {
-    struct address address;
     struct test_error error;
     test_error_init(&error);
-    assert_status(KVS_OK, address_parse(text, &address, &error.error), &error);
-    assert_status(KVS_OK, listener_open(listener, &address, &error.error), &error);
+    assert_status(KVS_OK, listener_parse(text, listener, &error.error), &error);
+    assert_status(KVS_OK, listener_open(listener, 0600, &error.error), &error);
     assert_status(KVS_OK, listener_listen(listener, 16, &error.error), &error);
 }
 
@@ -56,10 +55,11 @@ static void a_port_in_use_is_named(void **state)
     struct test_error error;
     open_on("127.0.0.1:0", &first);
     test_error_init(&error);
-    assert_status(KVS_NETWORK, listener_open(&second, &first.address, &error.error), &error);
+    char text[LISTENER_TEXT_MAX];
+    listener_format(&first, text);
+    assert_status(KVS_OK, listener_parse(text, &second, &error.error), &error);
+    assert_status(KVS_NETWORK, listener_open(&second, 0600, &error.error), &error);
     assert_non_null(strstr(error.message, "the port is in use"));
-    char text[ADDRESS_TEXT_MAX];
-    address_format(&first.address, text);
     assert_non_null(strstr(error.message, text));
     listener_close(&first);
 }
@@ -67,13 +67,12 @@ static void a_port_in_use_is_named(void **state)
 static void a_foreign_address_is_refused(void **state)
 {
     (void)state;
-    struct address address;
     struct listener listener;
     struct test_error error;
     test_error_init(&error);
     /* A documentation address (RFC 5737), which no machine has. */
-    assert_status(KVS_OK, address_parse("192.0.2.1:0", &address, &error.error), &error);
-    assert_status(KVS_NETWORK, listener_open(&listener, &address, &error.error), &error);
+    assert_status(KVS_OK, listener_parse("192.0.2.1:0", &listener, &error.error), &error);
+    assert_status(KVS_NETWORK, listener_open(&listener, 0600, &error.error), &error);
     assert_non_null(strstr(error.message, "192.0.2.1"));
 }
 

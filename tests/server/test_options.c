@@ -45,12 +45,35 @@ static void every_flag_reaches_the_configuration(void **state)
     (void)state;
     struct options options;
     struct test_error error;
-    static const char *const arguments[] = {
-        "--addr",       "[::1]:5000", "--engine",     "lmdb",  "--pool",       "glib",
-        "--threads",    "7",          "--data-dir",   "/x",    "--sync",       "interval:250",
-        "--plugin-dir", "/p1",        "--plugin-dir", "/p2",   "--engine-opt", "a=1",
-        "--pool-opt",   "b=2",        "--log-level",  "debug", "--key-max=1k", "--value-max=2m",
-        "--backlog=77", NULL};
+    static const char *const arguments[] = {"--addr",
+                                            "[::1]:5000",
+                                            "--engine",
+                                            "lmdb",
+                                            "--pool",
+                                            "glib",
+                                            "--threads",
+                                            "7",
+                                            "--data-dir",
+                                            "/x",
+                                            "--sync",
+                                            "interval:250",
+                                            "--plugin-dir",
+                                            "/p1",
+                                            "--plugin-dir",
+                                            "/p2",
+                                            "--engine-opt",
+                                            "a=1",
+                                            "--pool-opt",
+                                            "b=2",
+                                            "--log-level",
+                                            "debug",
+                                            "--key-max=1k",
+                                            "--value-max=2m",
+                                            "--backlog=77",
+                                            "--listen=unix:/s",
+                                            "--listen=fd:3",
+                                            "--socket-mode=660",
+                                            NULL};
     assert_status(KVS_OK, parse(&options, arguments, &error), &error);
     const struct kvs_server_config *config = &options.config;
     assert_string_equal(config->address, "[::1]:5000");
@@ -70,6 +93,14 @@ static void every_flag_reaches_the_configuration(void **state)
     assert_int_equal(config->key_max, 1024);
     assert_int_equal(config->value_max, 2 << 20);
     assert_int_equal(config->backlog, 77);
+    assert_int_equal(config->listen_count, 2);
+    assert_string_equal(config->listen[0], "unix:/s");
+    assert_int_equal(config->socket_mode, 0660);
+    char more[] = "fd:4";
+    options_add_listen(&options, (char *const[]){more, NULL});
+    assert_int_equal(config->listen_count, 3);
+    assert_string_equal(config->listen[1], "fd:3");
+    assert_string_equal(config->listen[2], "fd:4");
     options_deinit(&options);
 }
 
@@ -115,6 +146,9 @@ static void what_is_wrong_is_quoted(void **state)
         {"--key-max=0", NULL, "--key-max"},
         {"--value-max=x", NULL, "--value-max"},
         {"--backlog=x", NULL, "--backlog"},
+        {"--socket-mode=8", NULL, "'8'"},
+        {"--socket-mode=1777", NULL, "1777"},
+        {"--socket-mode=-1", NULL, "-1"},
         {"--frobnicate", NULL, "--frobnicate"},
         {"extra", NULL, "extra"},
         {"--addr", NULL, "--addr"},

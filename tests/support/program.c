@@ -192,11 +192,13 @@ static bool find_address(const char *log, struct server_process *server)
     if (at == NULL || strchr(at, '\n') == NULL)
         return false;
     at += sizeof(before) - 1;
-    size_t size = strcspn(at, ";\n");
+    size_t size = strcspn(at, ",;\n");
     assert_true(size < sizeof(server->address));
     memcpy(server->address, at, size);
     server->address[size] = '\0';
-    server->port = (uint16_t)strtoul(strrchr(server->address, ':') + 1, NULL, 10);
+    server->port = strncmp(server->address, "unix:", 5) == 0
+                       ? 0
+                       : (uint16_t)strtoul(strrchr(server->address, ':') + 1, NULL, 10);
     return true;
 }
 

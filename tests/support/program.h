@@ -32,7 +32,7 @@ const char *program_client(void);
 struct server_process {
     pid_t pid;
     uint16_t port;
-    char address[72]; /* of it, "127.0.0.1:PORT" or "[::1]:PORT" */
+    char address[128]; /* the first one where it listens; port 0: a Unix socket */
     char *log_dir;
     char *log_path;
 };
