@@ -31,6 +31,7 @@ kvs_status store_open(struct store *store, const struct kvs_engine_ops *engine,
     store->batch_bytes_max = engine->submit != NULL ? engine->batch_bytes_max : UINT64_MAX;
     store->batch_ops_max = engine->submit != NULL ? engine->batch_ops_max : UINT64_MAX;
     store->one_writer = (engine->capabilities & KVS_ENGINE_CONCURRENT_WRITERS) == 0;
+    atomic_store_explicit(&store->expiring, true, memory_order_relaxed); /* nobody knows yet */
     (void)pthread_mutex_init(&store->writer, NULL);
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_init(&store->stripes[i], NULL);

@@ -9,6 +9,7 @@
 #define COMMAND_STORE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <kvs/engine.h>
@@ -25,6 +26,10 @@ struct store {
     uint64_t batch_ops_max;
     pthread_mutex_t writer; /* held around writes of an engine without CONCURRENT_WRITERS */
     bool one_writer;
+    /* False: surely nothing in the store expires. Written by whoever sets or sees something that
+       does, before that is in the engine; read by any thread. Relaxed: a reader that matters looks
+       at the value itself. */
+    _Atomic bool expiring;
     /* Of an engine without submit: whoever writes a key holds the stripe of its hash, so that nobody
        changes it between the look at a condition and the write. Several are taken in rising order,
        before `writer`. */
@@ -41,6 +46,19 @@ KVS_MUST_USE kvs_status store_open(struct store *store, const struct kvs_engine_
 /* Closes it: what was acknowledged is durable when this gives KVS_OK. No call is outstanding. A
    zeroed or closed store is fine. */
 kvs_status store_close(struct store *store, struct kvs_error *err);
+
+/* Says that something in the store expires, or is about to. */
+static inline void store_note_expiring(struct store *store)
+{
+    if (!atomic_load_explicit(&store->expiring, memory_order_relaxed))
+        atomic_store_explicit(&store->expiring, true, memory_order_relaxed);
+}
+
+/* False: surely nothing in the store expires. */
+static inline bool store_is_expiring(const struct store *store)
+{
+    return atomic_load_explicit(&store->expiring, memory_order_relaxed);
+}
 
 /* True when writes may complete later, so that store_submit can give KVS_PENDING. */
 static inline bool store_writes_complete_later(const struct store *store)
