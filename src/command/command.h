@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "command/hooks.h"
+#include "command/resp_table.h"
 #include "command/store.h"
 #include "protocol/codec.h"
 #include "protocol/request.h"
@@ -23,6 +24,7 @@ struct command_context {
     void (*visit_stats)(void *arg, kvs_stat_fn visit, void *visit_arg);
     void *visit_stats_arg;
     struct hooks hooks;
+    const struct resp_table *resp_commands; /* of the Redis protocol */
 };
 
 /* Where a reply goes. */

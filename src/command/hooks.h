@@ -59,6 +59,9 @@ struct hooks {
     enum authentication (*authenticate)(void *arg, struct kvs_bytes user,
                                         struct kvs_bytes password);
 
+    /* True when a client must authenticate before it may do anything. NULL: it need not. */
+    bool (*needs_password)(void *arg);
+
     /* Shows each connected client that speaks RESP, the newest last, under a lock: visit must not
        call hooks. */
     void (*visit_clients)(void *arg, void (*visit)(void *visit_arg, struct client *client),

@@ -10,6 +10,8 @@
 #include <strings.h>
 
 #include "base/bytes.h"
+#include "command/resp_client.h"
+#include "command/resp_connection.h"
 
 #define HASHED_BYTES   8u
 #define CASE_MASK      0xDFDFDFDFDFDFDFDFull /* without the bit that makes a letter a small one */
@@ -19,6 +21,8 @@
 static_assert(RESP_TABLE_SLOTS == 1u << HASH_SLOT_BITS, "the hash gives a slot");
 
 static const struct resp_command *const arrays[] = {
+    resp_client_commands,
+    resp_connection_commands,
     NULL,
 };
 
