@@ -52,6 +52,7 @@ struct kvs_server_config {
     const char *const *listen;
     uint32_t listen_count;
     uint32_t socket_mode; /* permissions of the files of Unix sockets; 0: 0600 */
+    const char *metrics_address; /* "IP:PORT": serve figures over HTTP there; NULL: nowhere */
 };
 
 /*
@@ -92,6 +93,9 @@ KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_reload(struct kvs_server *server,
 
 /* The port that it listens on. */
 KVS_EXPORT uint16_t kvs_server_port(const struct kvs_server *server);
+
+/* The port that metrics are served on; 0: nowhere. */
+KVS_EXPORT uint16_t kvs_server_metrics_port(const struct kvs_server *server);
 
 /* Frees a server that is not running. NULL is fine. */
 KVS_EXPORT void kvs_server_free(struct kvs_server *server);

@@ -28,6 +28,8 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "base/clock.h"
+
 #define TURN_BYTES ((uint64_t)262144) /* bytes read in one turn before others get theirs */
 
 enum handover {
@@ -140,6 +142,7 @@ static enum step receive(struct connection *connection, struct worker *worker, u
     if (received == 0)
         return STEP_CLOSE;
     buffer_commit(input, (size_t)received);
+    connection->session.received_ns = clock_now_ns();
     counter_add(&worker->counters.bytes_received, (uint64_t)received);
     *turn += (uint64_t)received;
     connection->drained = transport_is_drained(&connection->transport, (size_t)received, room) &&
@@ -203,6 +206,14 @@ static enum session_step resume(struct connection *connection, struct worker *wo
                : SESSION_ABORT;
 }
 
+/* Records how long what was just answered took. What is answered later, after the engine, counts
+   from the same moment. */
+static void record_answered(const struct connection *connection, struct worker *worker)
+{
+    if (worker->metrics.noted_count > 0)
+        command_metrics_record(&worker->metrics, clock_now_ns() - connection->session.received_ns);
+}
+
 /* Serves what was received, beginning with what the connection was parked for. */
 static enum step serve_input(struct connection *connection, struct worker *worker)
 {
@@ -213,6 +224,7 @@ static enum step serve_input(struct connection *connection, struct worker *worke
         if (step == SESSION_MORE)
             step = session_serve(&connection->session, worker);
         resumes = true;
+        record_answered(connection, worker);
         if (step == SESSION_WAITING && park(connection))
             return STEP_PARKED;
     } while (step == SESSION_WAITING);
@@ -292,6 +304,7 @@ static void take_turns(struct connection *connection, struct worker *worker)
         }
         release_buffers(connection, worker);
         if (step == STEP_YIELD) {
+            connection->queued_ns = clock_now_ns();
             atomic_store(&connection->state, CONNECTION_QUEUED);
             connection->service->requeue(connection->service->arg, connection, false);
             return;
@@ -312,7 +325,10 @@ void connection_run(void *arg)
     assert(before == CONNECTION_QUEUED);
     (void)before;
     connection->drained = false;
-    take_turns(connection, worker_current(connection->service->workers));
+    struct worker *worker = worker_current(connection->service->workers);
+    if (worker != NULL)
+        latency_record(&worker->metrics.queue_wait, clock_now_ns() - connection->queued_ns, 1);
+    take_turns(connection, worker);
 }
 
 void connection_resume(void *arg)

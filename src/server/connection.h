@@ -65,11 +65,12 @@ struct connection {
     struct transport transport; /* its socket, `fd`, is constant, and closed by service->close */
     struct connection *link;    /* in one of the hand-over lists */
     struct session session;
-    bool drained;    /* the last read emptied the socket */
-    bool closing;    /* close as soon as output is sent */
-    bool resumes;    /* in a hand-over list: goes on with connection_resume */
-    bool parked;     /* the session waits for the engine, or did so until now */
-    sem_t completed; /* blocking only: what the session waits for is complete */
+    uint64_t queued_ns; /* when it became QUEUED */
+    bool drained;       /* the last read emptied the socket */
+    bool closing;       /* close as soon as output is sent */
+    bool resumes;       /* in a hand-over list: goes on with connection_resume */
+    bool parked;        /* the session waits for the engine, or did so until now */
+    sem_t completed;    /* blocking only: what the session waits for is complete */
 };
 
 /* Makes a connection around a non-blocking socket. NULL: out of memory; fd stays the caller's. */

@@ -125,6 +125,7 @@ static void connect_config(struct options *options)
     config->size = (uint32_t)sizeof(*config);
     config->address = options->address;
     config->log = log_sink_of(options->log_format);
+    config->metrics_address = options->metrics_address;
     config->engine = options->engine;
     config->pool = options->pool;
     config->data_dir = options->data_dir;
@@ -175,6 +176,8 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "BYTES"},
         {"backlog", 0, 0, G_OPTION_ARG_STRING, &raw->backlog,
          "Connections that may wait to be accepted (4096)", "N"},
+        {"metrics-addr", 0, 0, G_OPTION_ARG_STRING, &options->metrics_address,
+         "Serve figures for Prometheus, /health and /ready over HTTP here (nowhere)", "IP:PORT"},
         {"log-level", 'l', 0, G_OPTION_ARG_STRING, &raw->log_level,
          "error, warn, info or debug (info)", "LEVEL"},
         {"log-format", 0, 0, G_OPTION_ARG_STRING, &raw->log_format,
@@ -265,6 +268,7 @@ void options_add_listen(struct options *options, char *const *listen)
 void options_deinit(struct options *options)
 {
     g_free(options->address);
+    g_free(options->metrics_address);
     g_free(options->engine);
     g_free(options->pool);
     g_free(options->data_dir);

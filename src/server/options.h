@@ -27,6 +27,7 @@ struct options {
 
     /* Owned; NULL-terminated lists may be NULL. */
     char *address;
+    char *metrics_address;
     char *engine;
     char *pool;
     char *data_dir;

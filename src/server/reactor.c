@@ -140,6 +140,7 @@ struct job_batch {
     struct kvs_job jobs[REACTOR_EVENTS_MAX];
     uint32_t count;
     uint32_t spawned;
+    uint64_t now_ns; /* when the events came */
 };
 
 static void batch_flush(struct job_batch *batch)
@@ -329,10 +330,13 @@ static void take_event(struct reactor *reactor, const struct epoll_event *event,
     if (event->data.ptr == NULL)
         return; /* a wake-up; every write makes an edge, so the counter need not be read */
     struct listener *listener = listener_of(reactor, event->data.ptr);
-    if (listener != NULL)
+    if (listener != NULL) {
         reactor->accept_ready = listener->ready = true;
-    else if (connection_note_events(event->data.ptr, event->events))
-        batch_add(batch, event->data.ptr, false);
+    } else if (connection_note_events(event->data.ptr, event->events)) {
+        struct connection *connection = event->data.ptr;
+        connection->queued_ns = batch->now_ns;
+        batch_add(batch, connection, false);
+    }
 }
 
 int32_t reactor_poll(struct reactor *reactor, int64_t timeout_ns)
@@ -344,6 +348,7 @@ int32_t reactor_poll(struct reactor *reactor, int64_t timeout_ns)
     free_closed(reactor); /* I2 */
     int count = epoll_wait(reactor->epoll_fd, events, REACTOR_EVENTS_MAX,
                            poll_timeout_ms(reactor, timeout_ns));
+    batch.now_ns = clock_now_ns();
     for (int i = 0; i < count; i++)
         take_event(reactor, &events[i], &batch);
     batch_add_waiting(&batch);

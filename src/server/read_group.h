@@ -43,6 +43,7 @@ struct read_group {
     struct kvs_lookup *lookups; /* owned, capacity of them; as many are used as request says */
     struct read_entry *entries; /* owned, likewise */
     uint64_t capacity;
+    uint32_t place;  /* whom its requests count for (command_metrics.h); the adder's */
     uint64_t faults; /* of those that were shown */
     uint64_t shown;  /* lookups that were shown: always the first ones */
     bool stopped;    /* show wanted no more */

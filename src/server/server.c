@@ -39,8 +39,11 @@
 #include "server/connection_set.h"
 #include "server/data_dir.h"
 #include "server/listeners.h"
+#include "server/metrics_http.h"
+#include "server/monitor.h"
 #include "server/pool.h"
 #include "server/reactor.h"
+#include "server/state.h"
 #include "server/stats.h"
 #include "server/worker.h"
 
@@ -69,14 +72,15 @@ struct kvs_server {
     struct connection_set connections;
     struct command_context commands;
     struct server_stats stats;
+    struct monitor monitor;
+    struct metrics_http *metrics; /* NULL: none is wanted */
     uint64_t drain_timeout_ms;
     uint64_t sync_interval_ms;
     uint32_t durability; /* KVS_DURABILITY_* */
     uint32_t threads;
     int stop_fd; /* eventfd: readable once a stop was asked for */
 
-    /* Written by any plugin thread, read by run; release/acquire through stop_fd. */
-    _Atomic uint32_t engine_failed;
+    struct server_state state;
 };
 
 /* ---- up ----------------------------------------------------------------------------------- */
@@ -85,6 +89,7 @@ struct kvs_server {
 struct settings {
     struct kvs_server_config copy;          /* what an older caller did not know is zero */
     const struct kvs_server_config *config; /* the copy */
+    struct address metrics_address;         /* size 0: none */
     const char *engine;
     const char *pool;
     const char *data_dir;
@@ -132,14 +137,16 @@ static kvs_status settings_check(struct settings *settings, const struct kvs_ser
                              settings->socket_mode);
     settings->limits.key_max = limit_of(config->key_max, NATIVE_KEY_MAX);
     settings->limits.value_max = limit_of(config->value_max, NATIVE_VALUE_MAX);
-    return KVS_OK;
+    return config->metrics_address != NULL
+               ? address_parse(config->metrics_address, &settings->metrics_address, err)
+               : KVS_OK;
 }
 
 static void engine_fatal(void *arg, const char *message)
 {
     struct kvs_server *server = arg;
     (void)message; /* the host logged it */
-    atomic_store(&server->engine_failed, 1);
+    atomic_store(&server->state.engine_failed, 1);
     kvs_server_stop(server);
 }
 
@@ -275,6 +282,21 @@ static kvs_status prepare(struct kvs_server *server, const struct settings *sett
     return status;
 }
 
+static kvs_status start_metrics(struct kvs_server *server, const struct settings *settings,
+                                struct kvs_error *err)
+{
+    if (settings->metrics_address.size == 0)
+        return KVS_OK;
+    server->monitor = (struct monitor){
+        .stats = &server->stats,
+        .state = &server->state,
+        .engine_name = server->engine_plugin->name,
+        .pool_name = server->pool.plugin->name,
+    };
+    struct metrics_source source = monitor_source(&server->monitor);
+    return metrics_http_start(&settings->metrics_address, &source, &server->metrics, err);
+}
+
 static kvs_status bring_up(struct kvs_server *server, const struct settings *settings,
                            struct kvs_error *err)
 {
@@ -310,6 +332,9 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
         .engine_host = server->engine_host,
         .started_ns = clock_now_ns(),
     };
+    status = start_metrics(server, settings, err);
+    if (status != KVS_OK)
+        return status;
     return listeners_listen(&server->listeners,
                             config->backlog != 0 ? config->backlog : DEFAULT_BACKLOG, err);
 }
@@ -399,6 +424,8 @@ static void log_started(const struct kvs_server *server)
              addresses, server->engine_plugin->name, server->engine_plugin->descriptor->version,
              server->pool.plugin->name, server->pool.plugin->descriptor->version, threads, sync,
              server->data_dir.path);
+    if (server->metrics != NULL)
+        log_info(&server->log, "metrics on port %u", metrics_http_port(server->metrics));
 }
 
 void kvs_server_stop(struct kvs_server *server)
@@ -450,6 +477,11 @@ kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_
 uint16_t kvs_server_port(const struct kvs_server *server)
 {
     return listeners_port(&server->listeners);
+}
+
+uint16_t kvs_server_metrics_port(const struct kvs_server *server)
+{
+    return server->metrics != NULL ? metrics_http_port(server->metrics) : 0;
 }
 
 /* Waits up to timeout_ms for a stop. */
@@ -504,6 +536,7 @@ static void end_connections(struct kvs_server *server)
 /* Ends the pool and closes the store: the first fault counts. */
 static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
 {
+    metrics_http_stop(TAKE(server->metrics)); /* it looks at all that follows */
     kvs_status status = server_pool_stop(&server->pool, err);
     workers_deinit(&server->workers); /* I1 */
     kvs_status closed = store_close(&server->store, status == KVS_OK ? err : NULL);
@@ -516,13 +549,15 @@ kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err)
     kvs_status status = reactor_accept_begin(&server->reactor, err);
     if (status != KVS_OK)
         return status;
+    atomic_store_explicit(&server->state.phase, SERVER_READY, memory_order_release);
     log_started(server);
     reactor_wake(&server->reactor);
     serve_until_stop(server);
+    atomic_store(&server->state.phase, SERVER_STOPPING);
     log_info(&server->log, "stopping");
     end_connections(server);
     status = take_down(server, err);
-    if (status == KVS_OK && atomic_load(&server->engine_failed) != 0)
+    if (status == KVS_OK && atomic_load(&server->state.engine_failed) != 0)
         status = kvs_error_set(err, KVS_IO, 0, "the engine gave up; see the log");
     if (status == KVS_OK)
         log_info(&server->log, "stopped");

@@ -85,7 +85,7 @@ static enum session_step end_reads(struct session *session, struct worker *worke
     struct read_group *group = TAKE(session->reads);
     if (group->shown > 0)
         buffer_consume(&session->input, group->entries[group->shown - 1].input_end);
-    counter_add(&worker->counters.requests, group->can_stop ? group->shown : 1);
+    worker_count_answered(worker, group->place, group->can_stop ? group->shown : 1);
     if (group->faults > 0)
         counter_add(&worker->counters.errors, group->faults);
     worker_give_read_group(worker, group);

@@ -69,9 +69,10 @@ struct session {
     const struct session_protocol *protocol; /* NULL until the first byte was seen */
     struct buffer input; /* what was received and is not yet served; filled by the connection */
     struct buffer
-        output;      /* replies; emptied by the connection, but not while reads are waited for */
-    uint64_t skip;   /* bytes of input still to be thrown away */
-    uint64_t needed; /* bytes of input without which nothing gets further; 0: any more */
+        output;    /* replies; emptied by the connection, but not while reads are waited for */
+    uint64_t skip; /* bytes of input still to be thrown away */
+    uint64_t received_ns; /* when input last grew; set by the connection */
+    uint64_t needed;      /* bytes of input without which nothing gets further; 0: any more */
 
     /* While something is in the engine. */
     struct write_group *writes;

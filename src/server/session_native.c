@@ -61,10 +61,13 @@ static enum session_step answer_writes(struct session *session, struct worker *w
         kvs_status status = write_group_result(group, i, &message);
         if (status < 0)
             counter_add(&worker->counters.errors, 1);
+        worker_count_answered(
+            worker,
+            command_metrics_native(group->ops[i].kind == KVS_OP_SET ? REQUEST_SET : REQUEST_REMOVE),
+            1);
         if (command_reply_write(&reply, group->tags[i], status, message) != KVS_OK)
             return SESSION_ABORT;
     }
-    counter_add(&worker->counters.requests, group->batch.op_count);
     return SESSION_MORE;
 }
 
@@ -78,6 +81,7 @@ static enum session_step serve_gets(struct session *session, struct worker *work
     if (group == NULL)
         return SESSION_ABORT;
     uint64_t end = 0;
+    group->place = command_metrics_native(REQUEST_GET);
     do {
         end += next->size;
         if (!read_group_push(group, next->request.key, next->request.id, end))
@@ -102,7 +106,7 @@ static enum session_step serve_error(struct session *session, struct worker *wor
                                      const struct kvs_error *error)
 {
     struct command_reply reply = {&native_codec, &session->output};
-    counter_add(&worker->counters.requests, 1);
+    worker_count_answered(worker, command_metrics_native(0), 1);
     counter_add(&worker->counters.errors, 1);
     return command_reply_write(&reply, id, error->status, error->msg) == KVS_OK ? SESSION_MORE
                                                                                 : SESSION_ABORT;
@@ -120,7 +124,7 @@ static enum session_step serve_request(struct session *session, struct worker *w
     struct command_reply reply = {&native_codec, &session->output};
     kvs_status status =
         next->command->read(session->service->commands, worker->tls, &next->request, &reply);
-    counter_add(&worker->counters.requests, 1);
+    worker_count_answered(worker, command_metrics_native(next->request.command), 1);
     buffer_consume(&session->input, next->size);
     return status == KVS_OK ? SESSION_MORE : SESSION_ABORT;
 }

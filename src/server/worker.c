@@ -37,6 +37,7 @@ static void worker_free(void *arg)
     counter_add(&workers->finished.errors, worker->counters.errors);
     counter_add(&workers->finished.bytes_received, worker->counters.bytes_received);
     counter_add(&workers->finished.bytes_sent, worker->counters.bytes_sent);
+    command_metrics_add(&workers->finished_metrics, &worker->metrics);
     if (worker->previous != NULL)
         worker->previous->next = worker->next;
     else
@@ -50,6 +51,7 @@ static void worker_free(void *arg)
     for (uint32_t i = 0; i < worker->spare_count; i++)
         buffer_deinit(&worker->spares[i]);
     free_groups(worker);
+    command_metrics_deinit(&worker->metrics);
     free(worker);
 }
 
@@ -76,6 +78,7 @@ void workers_deinit(struct workers *workers)
     if (own != NULL)
         worker_free(own);
     (void)pthread_key_delete(workers->key);
+    command_metrics_deinit(&workers->finished_metrics);
     (void)pthread_mutex_destroy(&workers->lock);
     workers->store = NULL;
 }
@@ -126,6 +129,15 @@ void workers_count(struct workers *workers, struct worker_counters *ret)
     add_counters(ret, &workers->finished);
     for (const struct worker *worker = workers->first; worker != NULL; worker = worker->next)
         add_counters(ret, &worker->counters);
+    (void)pthread_mutex_unlock(&workers->lock);
+}
+
+void workers_measure(struct workers *workers, struct command_metrics *ret)
+{
+    (void)pthread_mutex_lock(&workers->lock);
+    command_metrics_add(ret, &workers->finished_metrics);
+    for (const struct worker *worker = workers->first; worker != NULL; worker = worker->next)
+        command_metrics_add(ret, &worker->metrics);
     (void)pthread_mutex_unlock(&workers->lock);
 }
 

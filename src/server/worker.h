@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "command/store.h"
+#include "server/command_metrics.h"
 #include "server/read_group.h"
 #include "server/write_group.h"
 
@@ -38,6 +39,7 @@ struct worker {
     struct write_group *write_groups;
     struct read_group *read_groups;
     struct worker_counters counters;
+    struct command_metrics metrics;
     struct worker *next; /* guarded by workers->lock */
     struct worker *previous;
 };
@@ -47,8 +49,9 @@ struct workers {
     pthread_key_t key;
     struct store *store;
     pthread_mutex_t lock;
-    struct worker *first;            /* guarded by lock */
-    struct worker_counters finished; /* of threads that ended; guarded by lock */
+    struct worker *first;                    /* guarded by lock */
+    struct worker_counters finished;         /* of threads that ended; guarded by lock */
+    struct command_metrics finished_metrics; /* the same */
 };
 
 /* store must be open and outlive the workers. KVS_OK, KVS_BUSY (no thread key to be had). */
@@ -62,6 +65,10 @@ struct worker *worker_current(struct workers *workers);
 
 /* Sums up the counters of all threads so far. */
 void workers_count(struct workers *workers, struct worker_counters *ret);
+
+/* Adds up the histograms of all threads so far into *ret, which is zeroed; free it with
+   command_metrics_deinit. */
+void workers_measure(struct workers *workers, struct command_metrics *ret);
 
 /* Takes a spare buffer, or makes one of BUFFER_STANDARD bytes. *buffer is empty without memory.
    KVS_NO_MEMORY: it stays so. */
@@ -80,6 +87,13 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t delta)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + delta,
                           memory_order_relaxed);
+}
+
+/* Counts `times` requests that were answered, of the command at a place of command_metrics.h. */
+static inline void worker_count_answered(struct worker *worker, uint32_t place, uint64_t times)
+{
+    counter_add(&worker->counters.requests, times);
+    command_metrics_note(&worker->metrics, place, (uint32_t)times);
 }
 
 #endif
