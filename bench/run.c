@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "classic/classic.h"
 #include "engine/filler.h"
 #include "engine/suite.h"
 #include "engine/targets.h"
@@ -28,6 +29,7 @@ struct bench {
     char *base_dir; /* a folder of this run's own, with all stores in it */
     GPtrArray *filler_arguments;
     struct engine_suite *suite;
+    struct classic_suite *classic;
     struct baseline *baseline;
     struct results results;
 };
@@ -36,6 +38,7 @@ static void bench_deinit(struct bench *bench)
 {
     results_deinit(&bench->results); /* its series use the suite */
     engine_suite_free(bench->suite);
+    classic_suite_free(bench->classic);
     if (bench->peers != NULL)
         g_ptr_array_free(bench->peers, TRUE);
     if (bench->filler_arguments != NULL)
@@ -80,6 +83,7 @@ static void list(const struct bench *bench)
 {
     (void)printf("Cells (kvs-bench measures each for every subject that can do it):\n");
     engine_suite_list(stdout);
+    classic_suite_list(stdout);
     (void)printf("\nSubjects:\n");
     for (guint i = 0; i < bench->peers->len; i++) {
         const struct peer *peer = g_ptr_array_index(bench->peers, i);
@@ -121,6 +125,15 @@ static kvs_status make_suite(struct bench *bench, struct kvs_error *err)
     };
     bench->suite = engine_suite_new(&config, bench->peers);
     engine_suite_add(bench->suite, (const char *const *)options->patterns, bench->results.series);
+    const struct classic_config classic = {
+        .base_dir = bench->base_dir,
+        .dirs = &bench->dirs,
+        .iterations = options->quick ? 1 : 3,
+    };
+    bench->classic = classic_suite_new(&classic);
+    if (options->peers == NULL)
+        classic_suite_add(bench->classic, (const char *const *)options->patterns,
+                          bench->results.series);
     if (bench->results.series->len == 0)
         return kvs_error_set(err, KVS_INVALID, 0, "nothing matches; see kvs-bench --list");
     return KVS_OK;
@@ -172,6 +185,8 @@ static kvs_status measure(struct bench *bench, struct kvs_error *err)
     kvs_status status = runner_run(bench->results.series, &config, err);
     engine_targets_judge(bench->results.series, options->reopen_keys, options->seed,
                          bench->results.targets);
+    classic_suite_judge(bench->classic, bench->results.series, options->seed,
+                        bench->results.targets);
     return status;
 }
 

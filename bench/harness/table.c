@@ -107,6 +107,23 @@ static void text_of_ratio(const struct table *table, const struct series *series
     (void)snprintf(text, FORMAT_MAX, "%.12sx%s", digits, unclear ? "?" : "");
 }
 
+/* Is the extra figure 0 for every subject of the cell? Then there is nothing to say. */
+static bool extra_is_zero(const struct table *table, const struct series *cell, const char *name)
+{
+    for (guint i = 0; i < table->subjects->len; i++) {
+        const struct series *series =
+            results_peer(table->results, cell, g_ptr_array_index(table->subjects, i));
+        if (series == NULL)
+            continue;
+        _cleanup_(freep) double *values = series_values(series, name);
+        for (guint k = 0; values != NULL && k < series->samples->len; k++) {
+            if (values[k] != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
 /* A line for each extra figure that the cell's samples have. */
 static void table_extras(const struct table *table, const struct series *cell)
 {
@@ -115,6 +132,8 @@ static void table_extras(const struct table *table, const struct series *cell)
     const struct sample *sample = series_sample(cell, 0);
     for (uint32_t i = 0; i < sample->extra_count; i++) {
         char label[LABEL_WIDTH + 1];
+        if (extra_is_zero(table, cell, sample->extras[i].name))
+            continue;
         (void)snprintf(label, sizeof(label), "    %s", sample->extras[i].name);
         table_line(table, cell, label, sample->extras[i].name, text_of_median);
     }
@@ -210,8 +229,13 @@ static void print_disturbed(const struct results *results, FILE *out)
 
 static void print_targets(const struct results *results, FILE *out)
 {
+    int width = 0; /* of the longest text */
+    for (guint i = 0; i < results->targets->len; i++)
+        width = MAX(
+            width,
+            (int)strlen(g_array_index(results->targets, struct target_result, i).target->text) + 2);
     if (results->targets->len > 0)
-        (void)fprintf(out, "\n%-54s%-14s%-24s%s\n", "targets", "", "measured", "wanted");
+        (void)fprintf(out, "\n%-*s%-14s%-24s%s\n", width, "targets", "", "measured", "wanted");
     for (guint i = 0; i < results->targets->len; i++) {
         const struct target_result *result =
             &g_array_index(results->targets, struct target_result, i);
@@ -221,7 +245,7 @@ static void print_targets(const struct results *results, FILE *out)
             (void)snprintf(measured, sizeof(measured), "%.3g%s [%.3g, %.3g]",
                            result->measured.value, target->unit, result->measured.interval.low,
                            result->measured.interval.high);
-        (void)fprintf(out, "%-54s%-14s%-24s%s %g%s%s\n", target->text,
+        (void)fprintf(out, "%-*s%-14s%-24s%s %g%s%s\n", width, target->text,
                       target_state_text(result->state), measured,
                       target->at_most ? "at most" : "at least", target->limit, target->unit,
                       result->close ? " (close)" : "");

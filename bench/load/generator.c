@@ -5,14 +5,13 @@
  */
 #include "load/generator.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include <glib.h>
 
 #include "base/clock.h"
+#include "harness/descriptors.h"
 #include "load/driver.h"
 
 #define FILES_BESIDE  64u /* descriptors that are no connections */
@@ -93,25 +92,6 @@ static void *thread_main(void *arg)
     driver_run(self->driver, generator->begin_ns, generator->end_ns);
     (void)atomic_fetch_sub_explicit(&generator->running, 1, memory_order_release);
     return NULL;
-}
-
-static kvs_status raise_file_limit(const struct plan *plan, struct kvs_error *err)
-{
-    struct rlimit limit;
-    uint64_t needed = (uint64_t)plan->connections + FILES_BESIDE;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
-        return KVS_OK;
-    if (limit.rlim_max < needed)
-        return kvs_error_set(err, KVS_INVALID, 0,
-                             "%u connections need %llu open files, and this process may have %llu; "
-                             "raise the hard limit (ulimit -Hn)",
-                             plan->connections, (unsigned long long)needed,
-                             (unsigned long long)limit.rlim_max);
-    limit.rlim_cur = needed;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return kvs_error_set(err, KVS_INVALID, errno, "cannot raise the limit of open files: %s",
-                             g_strerror(errno));
-    return KVS_OK;
 }
 
 /* Sleeps until a time, or until all drivers have ended. */
@@ -241,7 +221,7 @@ kvs_status generator_run(const struct plan *plan, struct generator_outcome *ret,
     struct process_usage usage;
     kvs_status status = plan_check(plan, err);
     if (status == KVS_OK)
-        status = raise_file_limit(plan, err);
+        status = descriptors_allow((uint64_t)plan->connections + FILES_BESIDE, err);
     if (status != KVS_OK)
         return status;
     if (plan->pid != 0 && !process_usage_read(plan->pid, &usage))

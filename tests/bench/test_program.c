@@ -127,6 +127,27 @@ static void patterns_and_peers_choose_what_is_measured(void **state)
     temp_dir_free(dir);
 }
 
+static void a_classic_benchmark_is_judged_by_its_floor(void **state)
+{
+    (void)state;
+    char *dir = temp_dir_new();
+    _cleanup_(output_deinit) struct output output =
+        run_bench(dir, FAST " classic/write_queued_log/t1/");
+    assert_int_equal(output.code, 0);
+    json_t *root = load_results(dir);
+    static const char *const subjects[] = {"none", "always", "floor", "bare"};
+    assert_int_equal(json_array_size(json_object_get(root, "series")), 4);
+    for (size_t i = 0; i < 4; i++) {
+        _cleanup_(freep) char *id = g_strdup_printf("write_queued_log/t1/%s", subjects[i]);
+        json_t *summary = json_object_get(find_series(root, id), "summary");
+        assert_true(json_number_value(json_object_get(summary, "median")) > 0);
+    }
+    json_decref(root);
+    assert_non_null(strstr(output.out, "sync none (t1): time over the floor's (t1)"));
+    assert_non_null(strstr(output.out, "write_queued_log: retransmitted segments"));
+    temp_dir_free(dir);
+}
+
 static void a_saved_baseline_can_be_compared_with(void **state)
 {
     (void)state;
@@ -186,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_gives_a_figure),
         cmocka_unit_test(patterns_and_peers_choose_what_is_measured),
+        cmocka_unit_test(a_classic_benchmark_is_judged_by_its_floor),
         cmocka_unit_test(a_saved_baseline_can_be_compared_with),
         cmocka_unit_test(the_list_names_cells_and_subjects),
         cmocka_unit_test(mistakes_are_explained),
