@@ -335,6 +335,8 @@ static kvs_status write_frame(struct kvs_db *db, const struct batch_plan *plan, 
     /* Once compaction has caught up, what is left of the debt is let go. */
     db->pace_debt_ns = pace_ns != 0 ? db->pace_debt_ns + bytes * pace_ns / MIB : 0;
     atomic_store_explicit(&segment->end, offset + bytes, memory_order_release);
+    if (offset / KEEPER_STEP_BYTES != (offset + bytes) / KEEPER_STEP_BYTES)
+        keeper_look(db);
     return KVS_OK;
 }
 

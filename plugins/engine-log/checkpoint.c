@@ -1,7 +1,7 @@
 /*
  * See checkpoint.h. Runs on the caller's thread.
  *
- * I1  What the copy holds is what the log was at one moment: under the append lock and the keeper's no
+ * I1  What the copy holds is what the log was at one moment: under the append and manifest locks no
  *     frame is added and no segment comes, is sealed or goes, and `end` is behind a whole frame. So it
  *     is a prefix of what was ever written: batches whole, nothing missing that was acknowledged before.
  * I2  From that moment until the last file is linked or copied the keeper removes no file and frees no
@@ -56,21 +56,35 @@ static void take_segment(struct checkpoint *checkpoint, const struct manifest_se
     checkpoint->pieces[checkpoint->count++] = piece;
 }
 
+/* Takes the append and the manifest lock. Writers do not wait while the manifest is being synced. */
+static void lock_both(struct kvs_db *db)
+{
+    for (;;) {
+        (void)pthread_mutex_lock(&db->append_lock);
+        if (pthread_mutex_trylock(&db->manifest_lock) == 0)
+            return;
+        appender_unlock(db);
+        (void)pthread_mutex_lock(&db->manifest_lock);
+        (void)pthread_mutex_unlock(&db->manifest_lock);
+    }
+}
+
 /* False: there are more segments than there is room for. */
 static bool take_all(struct checkpoint *checkpoint)
 {
     struct kvs_db *db = checkpoint->db;
-    (void)pthread_mutex_lock(&db->append_lock);
-    (void)pthread_mutex_lock(&db->keeper_lock); /* I1 */
+    lock_both(db); /* I1 */
     uint32_t count = manifest_segment_count(db->manifest);
     bool fits = count <= checkpoint->cap;
     for (uint32_t i = 0; fits && i < count; i++)
         take_segment(checkpoint, manifest_segment_at(db->manifest, i));
     if (fits) {
         checkpoint->next_generation = manifest_next_generation(db->manifest);
+        (void)pthread_mutex_lock(&db->keeper_lock);
         db->holds++; /* I2 */
+        (void)pthread_mutex_unlock(&db->keeper_lock);
     }
-    (void)pthread_mutex_unlock(&db->keeper_lock);
+    (void)pthread_mutex_unlock(&db->manifest_lock);
     appender_unlock(db);
     return fits;
 }
@@ -79,9 +93,9 @@ static kvs_status capture(struct checkpoint *checkpoint, struct kvs_error *err)
 {
     struct kvs_db *db = checkpoint->db;
     do {
-        (void)pthread_mutex_lock(&db->keeper_lock);
+        (void)pthread_mutex_lock(&db->manifest_lock);
         checkpoint->cap = manifest_segment_count(db->manifest) + SPARE_COUNT;
-        (void)pthread_mutex_unlock(&db->keeper_lock);
+        (void)pthread_mutex_unlock(&db->manifest_lock);
         struct piece *pieces =
             realloc(checkpoint->pieces, checkpoint->cap * sizeof(checkpoint->pieces[0]));
         if (pieces == NULL)

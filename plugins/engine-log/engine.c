@@ -38,6 +38,7 @@ static void init_locks(struct kvs_db *db)
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&db->append_lock, &adaptive);
     (void)pthread_mutex_init(&db->commit_lock, NULL);
+    (void)pthread_mutex_init(&db->manifest_lock, NULL);
     (void)pthread_mutex_init(&db->keeper_lock, NULL);
     (void)pthread_mutex_init(&db->publish_lock, NULL);
     (void)pthread_mutex_init(&db->fault_lock, NULL);
@@ -56,6 +57,7 @@ static void deinit_locks(struct kvs_db *db)
 {
     (void)pthread_mutex_destroy(&db->append_lock);
     (void)pthread_mutex_destroy(&db->commit_lock);
+    (void)pthread_mutex_destroy(&db->manifest_lock);
     (void)pthread_mutex_destroy(&db->keeper_lock);
     (void)pthread_mutex_destroy(&db->publish_lock);
     (void)pthread_mutex_destroy(&db->fault_lock);
@@ -244,7 +246,7 @@ struct totals {
 
 static void add_segments(struct kvs_db *db, struct totals *totals)
 {
-    (void)pthread_mutex_lock(&db->keeper_lock);
+    (void)pthread_mutex_lock(&db->manifest_lock);
     uint32_t count = manifest_segment_count(db->manifest);
     epoch_begin();
     for (uint32_t i = 0; i < count; i++) {
@@ -260,7 +262,7 @@ static void add_segments(struct kvs_db *db, struct totals *totals)
             atomic_load_explicit(&segment->end, memory_order_acquire) - SEGMENT_HEADER_BYTES;
     }
     epoch_end();
-    (void)pthread_mutex_unlock(&db->keeper_lock);
+    (void)pthread_mutex_unlock(&db->manifest_lock);
 }
 
 static void engine_stats(struct kvs_db *db, kvs_stat_fn visit, void *arg)

@@ -1,6 +1,9 @@
 /*
- * See keeper.h.
+ * See keeper.h. Here is the thread, what it has in hand, and the spare; keeper_segment.c does the work on
+ * segments and in the manifest.
  *
+ * I0  Nobody holds keeper_lock while he waits for the disk, so a writer that takes the spare does not
+ *     wait for a sync either. manifest_lock is held while the manifest is synced.
  * I1  A segment is in the manifest, durably, before anything is appended to it, and its name is in the
  *     folder, durably, before the manifest names it. So what the manifest does not name is a leftover
  *     of a crash, and holds nothing.
@@ -27,8 +30,13 @@
 #include "footer.h"
 #include "publish.h"
 
-#define PAGE_BYTES UINT64_C(4096)
-#define RETRY_MS   1000 /* between tries to make a spare on a full disk */
+#define PAGE_BYTES  UINT64_C(4096)
+#define BACKLOG_MAX 1u /* segments that may wait to be sealed, or removed, while a spare is made */
+#define RETRY_MS    1000 /* between tries to make a spare, or to seal, on a full disk */
+
+/* So much of a segment is in memory in front of the appender, who would else wait for the kernel to
+   fill pages with zeros, many at once. */
+#define WARM_AHEAD_BYTES (8 * KEEPER_STEP_BYTES)
 
 /* ---- queues (keeper_lock) ----------------------------------------------------------------- */
 
@@ -52,76 +60,12 @@ static struct segment *queue_pop(struct segment_queue *queue)
     return segment;
 }
 
+static uint64_t backlog(const struct segment_queue *queue)
+{
+    return queue->pushed - queue->done;
+}
+
 /* ---- making ------------------------------------------------------------------------------- */
-
-/* A number that no segment has. keeper_lock is held. */
-static kvs_status pick_number(struct kvs_db *db, uint32_t *ret_number, struct kvs_error *err)
-{
-    for (uint32_t i = 0; i < SEGMENT_NUMBER_COUNT; i++) {
-        uint32_t number = db->next_number;
-        db->next_number = (number + 1) % SEGMENT_NUMBER_COUNT;
-        if (segment_at(&db->table, number) == NULL && manifest_find(db->manifest, number) == NULL) {
-            *ret_number = number;
-            return KVS_OK;
-        }
-    }
-    return kvs_error_set(err, KVS_NO_SPACE, 0, "all %u segments that a store can have are in use",
-                         SEGMENT_NUMBER_COUNT);
-}
-
-/* Enters a new segment's file in the folder and in the manifest. keeper_lock is held. */
-static kvs_status enter_segment(struct kvs_db *db, const struct segment *segment,
-                                struct kvs_error *err)
-{
-    struct manifest_segment entry = {
-        .number = segment->number,
-        .generation = segment->generation,
-        .bytes = segment->bytes,
-    };
-    kvs_status status = disk_sync_folder(db->disk, err);
-    if (status != KVS_OK)
-        return status;
-    manifest_begin(db->manifest);
-    status = manifest_put(db->manifest, &entry);
-    if (status != KVS_OK)
-        return kvs_error_set(err, status, 0, "out of memory");
-    return manifest_commit(db->manifest, err); /* I1 */
-}
-
-kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_kind kind, bool zero,
-                               struct segment **ret_segment, struct kvs_error *err)
-{
-    struct segment *segment = NULL;
-    struct segment_config config = {
-        .kind = kind,
-        .bytes = bytes,
-        .birth = kind == SEGMENT_COMPACTED ? db->compact_birth : 0,
-        .zero = zero,
-        .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
-        .cancel = zero ? &db->keeper_cancel : NULL,
-    };
-    (void)pthread_mutex_lock(&db->keeper_lock);
-    kvs_status status = pick_number(db, &config.number, err);
-    if (status == KVS_OK)
-        config.generation = manifest_next_generation(db->manifest);
-    (void)pthread_mutex_unlock(&db->keeper_lock);
-    if (status == KVS_OK)
-        status = segment_create(db->disk, &config, &segment, err);
-    if (status != KVS_OK)
-        return status;
-    (void)pthread_mutex_lock(&db->keeper_lock);
-    status = enter_segment(db, segment, err);
-    if (status == KVS_OK)
-        segment_table_set(&db->table, segment->number, segment);
-    (void)pthread_mutex_unlock(&db->keeper_lock);
-    if (status != KVS_OK) {
-        segment_free(segment);
-        return status;
-    }
-    segment->db = db;
-    *ret_segment = segment;
-    return KVS_OK;
-}
 
 static kvs_status full(struct kvs_error *err)
 {
@@ -170,7 +114,6 @@ static kvs_status take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
         spare = db->spare;
         db->spare = NULL;
     }
-    (void)pthread_cond_signal(&db->keeper_wanted);
     (void)pthread_mutex_unlock(&db->keeper_lock);
     if (spare != NULL) {
         *ret_segment = spare;
@@ -191,69 +134,30 @@ kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
         note_full(db, true);
     else if (status == KVS_OK && !removes_only)
         note_full(db, false);
+    if (status == KVS_OK) {
+        (void)pthread_mutex_lock(&db->keeper_lock);
+        db->warming = *ret_segment;
+        (void)pthread_cond_signal(&db->keeper_wanted);
+        (void)pthread_mutex_unlock(&db->keeper_lock);
+    }
     return status;
+}
+
+void keeper_look(struct kvs_db *db)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    (void)pthread_cond_signal(&db->keeper_wanted);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
 }
 
 /* ---- sealing ------------------------------------------------------------------------------ */
 
-/* Says in the manifest what the segment has now. */
-static kvs_status enter_content(struct kvs_db *db, const struct segment *segment, bool sealed,
-                                struct kvs_error *err)
+void keeper_seal_later(struct kvs_db *db, struct segment *segment)
 {
-    uint64_t bytes = 0;
-    kvs_status status = disk_file_size(segment->file, &bytes, err);
-    if (status != KVS_OK)
-        return status;
-    struct manifest_segment entry = {
-        .number = segment->number,
-        .sealed = sealed,
-        .generation = segment->generation,
-        .bytes = bytes,
-        .end = atomic_load_explicit(&segment->end, memory_order_acquire),
-        .records = segment->records,
-        .sequence_min = segment->sequence_min,
-        .sequence_max = segment->sequence_max,
-    };
     (void)pthread_mutex_lock(&db->keeper_lock);
-    bool supersedes =
-        sealed && db->has_kept &&
-        manifest_find(db->manifest, db->kept_number)->sequence_max <= entry.sequence_max;
-    manifest_begin(db->manifest);
-    status = manifest_put(db->manifest, &entry);
-    if (status == KVS_OK && supersedes)
-        manifest_remove(db->manifest, db->kept_number); /* I5 */
-    status = status == KVS_OK ? manifest_commit(db->manifest, err)
-                              : kvs_error_set(err, status, 0, "out of memory");
-    if (status == KVS_OK && supersedes)
-        db->has_kept = false;
+    segment->next = db->unsealed;
+    db->unsealed = segment;
     (void)pthread_mutex_unlock(&db->keeper_lock);
-    return status;
-}
-
-kvs_status keeper_note_durable(struct kvs_db *db, const struct segment *segment,
-                               struct kvs_error *err)
-{
-    return enter_content(db, segment, false, err);
-}
-
-kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
-{
-    struct footer_entries entries = {0};
-    struct kvs_bytes secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES};
-    kvs_status status = footer_collect(segment, db->index, secret, false, &entries, err);
-    if (segment_failed(segment)) /* what was written to it may be nowhere */
-        status = segment_say_failed(segment, err);
-    if (status == KVS_OK)
-        status = footer_write(segment, &entries, err);
-    footer_entries_deinit(&entries);
-    /* Without a footer the segment is as good, only slower to open. */
-    if (status != KVS_OK && status != KVS_NO_SPACE && status != KVS_NO_MEMORY)
-        return status;
-    status = enter_content(db, segment, true, err);
-    if (status == KVS_OK)
-        atomic_store_explicit(&segment->sealed, 1, memory_order_release);
-    compactor_look(db);
-    return status;
 }
 
 /* Turns a list around. */
@@ -294,89 +198,26 @@ static void retired_run(struct epoch_retired *retired)
     struct kvs_db *db = segment->db;
     (void)pthread_mutex_lock(&db->keeper_lock);
     segment_table_set(&db->table, segment->number, NULL); /* I4 */
+    if (db->warming == segment)
+        db->warming = NULL;
     queue_push(&db->dropped, segment);
     (void)pthread_cond_signal(&db->keeper_wanted);
     (void)pthread_mutex_unlock(&db->keeper_lock);
 }
 
-kvs_status keeper_mark_removing(struct kvs_db *db, uint32_t number, struct kvs_error *err)
-{
-    const struct manifest_segment *known = manifest_find(db->manifest, number);
-    assert(known != NULL);
-    struct manifest_segment entry = *known;
-    if (entry.removing)
-        return KVS_OK;
-    entry.removing = true;
-    manifest_begin(db->manifest);
-    kvs_status status = manifest_put(db->manifest, &entry);
-    return status == KVS_OK ? manifest_commit(db->manifest, err)
-                            : kvs_error_set(err, status, 0, "out of memory");
-}
-
 kvs_status keeper_drop(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
 {
-    (void)pthread_mutex_lock(&db->keeper_lock);
+    (void)pthread_mutex_lock(&db->manifest_lock);
     kvs_status status = keeper_mark_removing(db, segment->number, err);
-    if (status == KVS_OK)
-        db->retiring++;
-    (void)pthread_mutex_unlock(&db->keeper_lock);
+    (void)pthread_mutex_unlock(&db->manifest_lock);
     if (status != KVS_OK)
         return status;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    db->retiring++;
+    (void)pthread_mutex_unlock(&db->keeper_lock);
     publish_barrier(db);
     epoch_retire(db->epoch, &segment->retired, retired_run);
     return KVS_OK;
-}
-
-/* I5: true when the manifest has no other sealed segment that reaches as far as this one. */
-static bool reaches_farthest(const struct kvs_db *db, uint32_t number)
-{
-    const struct manifest_segment *one = manifest_find(db->manifest, number);
-    if (one == NULL || !one->sealed)
-        return false;
-    for (uint32_t i = 0; i < manifest_segment_count(db->manifest); i++) {
-        const struct manifest_segment *other = manifest_segment_at(db->manifest, i);
-        if (other->number != number && other->sealed && other->sequence_max >= one->sequence_max)
-            return false;
-    }
-    return true;
-}
-
-kvs_status keeper_forget(struct kvs_db *db, uint32_t number, struct kvs_error *err)
-{
-    bool is_kept = reaches_farthest(db, number);
-    if (is_kept && !db->has_kept) {
-        db->has_kept = true;
-        db->kept_number = number;
-        return KVS_OK;
-    }
-    manifest_begin(db->manifest);
-    manifest_remove(db->manifest, is_kept ? db->kept_number : number);
-    kvs_status status = manifest_commit(db->manifest, err);
-    if (status == KVS_OK && is_kept)
-        db->kept_number = number;
-    return status;
-}
-
-/* Removes the file of a segment that nobody can reach, then its number may be given out again. */
-static kvs_status remove_segment(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
-{
-    char name[SEGMENT_NAME_MAX];
-    uint32_t number = segment->number;
-    segment_name(number, name);
-    segment_free(segment);
-    (void)pthread_mutex_lock(&db->keeper_lock);
-    kvs_status status = keeper_mark_removing(db, number, err); /* I2: before the file goes */
-    (void)pthread_mutex_unlock(&db->keeper_lock);
-    if (status == KVS_OK)
-        status = disk_remove(db->disk, name, err);
-    if (status == KVS_OK)
-        status = disk_sync_folder(db->disk, err);
-    if (status != KVS_OK)
-        return status;
-    (void)pthread_mutex_lock(&db->keeper_lock);
-    status = keeper_forget(db, number, err); /* I2 */
-    (void)pthread_mutex_unlock(&db->keeper_lock);
-    return status;
 }
 
 void keeper_discard_empty(struct kvs_db *db, struct segment *segment)
@@ -385,7 +226,7 @@ void keeper_discard_empty(struct kvs_db *db, struct segment *segment)
         return;
     segment_table_set(&db->table, segment->number, NULL);
     /* One that cannot be removed is found empty and removed at the next start. */
-    (void)!remove_segment(db, segment, NULL);
+    (void)!keeper_remove(db, segment, NULL);
 }
 
 bool keeper_lend_spare(struct kvs_db *db)
@@ -396,9 +237,11 @@ bool keeper_lend_spare(struct kvs_db *db)
     db->spare_lent = spare != NULL;
     if (spare != NULL)
         segment_table_set(&db->table, spare->number, NULL); /* nothing was ever read from it */
+    while (spare != NULL && db->warmed_now == spare)
+        (void)pthread_cond_wait(&db->keeper_done, &db->keeper_lock);
     (void)pthread_mutex_unlock(&db->keeper_lock);
     /* One that cannot be removed is found empty and removed at the next start. */
-    if (spare != NULL && remove_segment(db, spare, NULL) == KVS_OK)
+    if (spare != NULL && keeper_remove(db, spare, NULL) == KVS_OK)
         return true;
     keeper_return_spare(db);
     return false;
@@ -430,35 +273,112 @@ static void work_failed(struct kvs_db *db, kvs_status status, const struct kvs_e
     store_fail(db, error);
 }
 
-/* Does one piece of work. keeper_lock is held before and after, not meanwhile. False: there is none. */
+/* Each of these is called with keeper_lock held, and lets go of it while it works. */
+
+static kvs_status remove_dropped(struct kvs_db *db, struct kvs_error *err)
+{
+    struct segment *segment = queue_pop(&db->dropped);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    kvs_status status = keeper_remove(db, segment, err);
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    db->dropped.done++;
+    return status;
+}
+
+static kvs_status make_spare(struct kvs_db *db, struct kvs_error *err)
+{
+    struct segment *segment;
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    kvs_status status =
+        keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, db->zero_ahead, &segment, err);
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    if (status != KVS_OK)
+        return status;
+    segment->warmed = db->zero_ahead ? segment->bytes : 0; /* zeros went through the cache */
+    db->spare = segment;
+    return status;
+}
+
+/* One in which nothing was ever written only takes space. */
+static kvs_status seal_or_drop(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
+{
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    kvs_status status =
+        segment->records == 0 ? keeper_drop(db, segment, err) : keeper_seal(db, segment, err);
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    return status;
+}
+
+static kvs_status seal_complete(struct kvs_db *db, struct kvs_error *err)
+{
+    kvs_status status = seal_or_drop(db, queue_pop(&db->complete), err);
+    db->complete.done++;
+    return status;
+}
+
+static kvs_status seal_later(struct kvs_db *db, struct kvs_error *err)
+{
+    struct segment *segment = db->unsealed;
+    db->unsealed = segment->next;
+    return seal_or_drop(db, segment, err);
+}
+
+/* The segment of which more is to be brought into memory ahead of the appender; NULL: none. */
+static struct segment *to_be_warmed(const struct kvs_db *db)
+{
+    struct segment *segments[] = {db->warming, db->spare};
+    for (unsigned i = 0; i < 2; i++) {
+        struct segment *segment = segments[i];
+        if (segment == NULL || !segment->writable)
+            continue;
+        uint64_t end = atomic_load_explicit(&segment->end, memory_order_relaxed);
+        if (segment->warmed < end)
+            segment->warmed = end / KEEPER_STEP_BYTES * KEEPER_STEP_BYTES;
+        if (segment->warmed < segment->bytes && segment->warmed < end + WARM_AHEAD_BYTES)
+            return segment;
+    }
+    return NULL;
+}
+
+static void warm(struct kvs_db *db, struct segment *segment)
+{
+    db->warmed_now = segment;
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    segment_warm(segment, segment->warmed, KEEPER_STEP_BYTES);
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    segment->warmed += KEEPER_STEP_BYTES;
+    db->warmed_now = NULL;
+}
+
+/* Does one piece of work, the most urgent one: what an appender would wait for first, unless sealing and
+   removing have fallen behind; then he who fills segments faster than they go makes his own. keeper_lock
+   is held before and after, not meanwhile. False: there is none. */
 static bool work_once(struct kvs_db *db, bool *ret_full)
 {
     char message[STORE_FAULT_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
     kvs_status status = KVS_OK;
     bool writable = store_check_writable(db, NULL) == KVS_OK;
-    struct segment *segment;
-    if (db->dropped.first != NULL && db->holds == 0) {
-        segment = queue_pop(&db->dropped);
-        (void)pthread_mutex_unlock(&db->keeper_lock);
-        status = remove_segment(db, segment, &error);
-        (void)pthread_mutex_lock(&db->keeper_lock);
-        db->dropped.done++;
+    struct segment *segment = db->keeper_stop ? NULL : to_be_warmed(db);
+    bool may_make = writable && !*ret_full;
+    bool wants_spare = may_make && db->spare == NULL && !db->spare_lent && !db->keeper_stop;
+    bool is_behind = backlog(&db->complete) > BACKLOG_MAX || backlog(&db->dropped) > BACKLOG_MAX;
+    if (segment != NULL) {
+        warm(db, segment);
+    } else if (wants_spare && !is_behind) {
+        status = make_spare(db, &error);
+        *ret_full = status == KVS_NO_SPACE;
+    } else if (db->dropped.first != NULL && db->holds == 0) {
+        status = remove_dropped(db, &error);
         *ret_full = false;
     } else if (db->complete.first != NULL && writable) {
-        segment = queue_pop(&db->complete);
-        (void)pthread_mutex_unlock(&db->keeper_lock);
-        status = keeper_seal(db, segment, &error);
-        (void)pthread_mutex_lock(&db->keeper_lock);
-        db->complete.done++;
-    } else if (db->spare == NULL && writable && !db->spare_lent && !db->keeper_stop && !*ret_full) {
-        (void)pthread_mutex_unlock(&db->keeper_lock);
-        status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, db->zero_ahead,
-                                     &segment, &error);
-        (void)pthread_mutex_lock(&db->keeper_lock);
-        if (status == KVS_OK)
-            db->spare = segment;
+        status = seal_complete(db, &error);
+    } else if (wants_spare) {
+        status = make_spare(db, &error);
         *ret_full = status == KVS_NO_SPACE;
+    } else if (may_make && db->unsealed != NULL) {
+        status = seal_later(db, &error);
+        *ret_full = status != KVS_OK;
     } else {
         return false;
     }
@@ -499,6 +419,7 @@ static void *keeper_main(void *arg)
 
 kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err)
 {
+    db->warming = db->active;
     int error = pthread_create(&db->keeper, NULL, keeper_main, db);
     if (error != 0)
         return kvs_error_set(err, KVS_NO_MEMORY, error, "cannot start the keeper's thread: %s",

@@ -8,6 +8,8 @@
 
 #include "store.h"
 
+#define KEEPER_STEP_BYTES (UINT64_C(8) << 20)
+
 /* Starts the thread, which makes the first spare. KVS_OK, KVS_NO_MEMORY (no thread to be had). */
 KVS_MUST_USE kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err);
 /* Seals what is complete, removes what is dropped, and ends the thread. One that was not started is
@@ -37,7 +39,14 @@ void keeper_return_spare(struct kvs_db *db);
    content is durable and published; otherwise they are only kept until the store closes. */
 void keeper_take_complete(struct kvs_db *db, struct segment *list, bool synced);
 
-/* Writes the footer of a complete, synced segment and says in the manifest that it is sealed. */
+/* Wakes the thread. To be called when the appender has come to another KEEPER_STEP_BYTES of its segment. */
+void keeper_look(struct kvs_db *db);
+
+/* Puts a complete, synced segment aside until the disk has room. */
+void keeper_seal_later(struct kvs_db *db, struct segment *segment);
+
+/* Writes the footer of a complete, synced segment and says in the manifest that it is sealed.
+   KVS_NO_SPACE, KVS_NO_MEMORY: the keeper will try again. */
 KVS_MUST_USE kvs_status keeper_seal(struct kvs_db *db, struct segment *segment,
                                     struct kvs_error *err);
 
@@ -45,7 +54,7 @@ KVS_MUST_USE kvs_status keeper_seal(struct kvs_db *db, struct segment *segment,
 KVS_MUST_USE kvs_status keeper_note_durable(struct kvs_db *db, const struct segment *segment,
                                             struct kvs_error *err);
 
-/* Says in the manifest, durably, that a segment's file may be gone. keeper_lock is held, or nobody
+/* Says in the manifest, durably, that a segment's file may be gone. manifest_lock is held, or nobody
    else is there yet. */
 KVS_MUST_USE kvs_status keeper_mark_removing(struct kvs_db *db, uint32_t number,
                                              struct kvs_error *err);
@@ -56,8 +65,12 @@ KVS_MUST_USE kvs_status keeper_drop(struct kvs_db *db, struct segment *segment,
                                     struct kvs_error *err);
 
 /* Takes a segment whose file is gone out of the manifest, or keeps its entry as the one that says how
-   far the sequence went (I5). keeper_lock is held, or no thread runs yet. */
+   far the sequence went (I5). manifest_lock is held, or no thread runs yet. */
 KVS_MUST_USE kvs_status keeper_forget(struct kvs_db *db, uint32_t number, struct kvs_error *err);
+
+/* Frees a segment that nobody can reach, and removes its file; then its number may be given out again. */
+KVS_MUST_USE kvs_status keeper_remove(struct kvs_db *db, struct segment *segment,
+                                      struct kvs_error *err);
 
 /* Removes a segment that nothing was ever appended to, when the store closes: nobody reads any more,
    the thread is stopped. NULL is fine. */

@@ -11,10 +11,11 @@
 
 #include "crc32c.h"
 
-#define MAGIC         UINT32_C(0x3153564B) /* "KVS1" */
-#define CHECKED_BEGIN 8u                   /* the header's CRC covers these bytes */
-#define CHECKED_END   64u
-#define ZERO_CHUNK    ((uint64_t)1 << 20) /* bytes written at once */
+#define MAGIC            UINT32_C(0x3153564B) /* "KVS1" */
+#define CHECKED_BEGIN    8u                   /* the header's CRC covers these bytes */
+#define CHECKED_END      64u
+#define ZERO_CHUNK       ((uint64_t)1 << 20) /* bytes written at once */
+#define ZERO_SYNC_CHUNKS 4u                  /* so many are on their way to the disk at once */
 
 kvs_status segment_table_init(struct segment_table *table, struct kvs_error *err)
 {
@@ -155,6 +156,9 @@ static kvs_status fill_with_zeros(struct disk_file *file, const struct segment_c
         uint64_t bytes = to - from < ZERO_CHUNK ? to - from : ZERO_CHUNK;
         status = is_cancelled(config) ? KVS_CLOSED : disk_file_write(file, from, zeros, bytes, err);
         from += bytes;
+        /* All at once would keep the syncs of writes waiting behind it. */
+        if (status == KVS_OK && from / ZERO_CHUNK % ZERO_SYNC_CHUNKS == 0)
+            status = disk_file_sync(file, err);
     }
     free(zeros);
     return status;
@@ -303,6 +307,19 @@ kvs_status segment_open(struct disk *disk, uint32_t number, uint64_t generation,
     }
     *ret_segment = segment;
     return KVS_OK;
+}
+
+void segment_warm(const struct segment *segment, uint64_t offset, uint64_t bytes)
+{
+    if (offset >= segment->bytes)
+        return;
+    if (bytes > segment->bytes - offset)
+        bytes = segment->bytes - offset;
+#ifdef MADV_POPULATE_READ /* Linux 5.14 */
+    (void)madvise(segment->memory + offset, bytes, MADV_POPULATE_READ);
+#else
+    (void)madvise(segment->memory + offset, bytes, MADV_WILLNEED);
+#endif
 }
 
 void segment_free(struct segment *segment)

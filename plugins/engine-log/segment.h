@@ -70,6 +70,9 @@ struct segment {
     _Atomic uint64_t sequence_min; /* 0: none yet; read by the compactor meanwhile, relaxed */
     uint64_t sequence_max;
 
+    uint64_t
+        warmed; /* the keeper's, under its lock: from here on it is to be brought into memory */
+
     /* The keeper's and the compactor's (under the keeper's lock). */
     struct segment *next; /* in one of its lists */
     bool marked;          /* to be compacted on request */
@@ -141,6 +144,10 @@ KVS_MUST_USE kvs_status segment_create(struct disk *disk, const struct segment_c
 KVS_MUST_USE kvs_status segment_open(struct disk *disk, uint32_t number, uint64_t generation,
                                      struct kvs_bytes secret, bool read_only,
                                      struct segment **ret_segment, struct kvs_error *err);
+
+/* Brings a part of a new segment's file into memory, so that nobody waits for it later. offset: a multiple
+   of the page size. Behind the end nothing is done. It is no fault if it cannot be done. */
+void segment_warm(const struct segment *segment, uint64_t offset, uint64_t bytes);
 
 /* Unmaps, closes and frees; the file stays. NULL is fine. */
 void segment_free(struct segment *segment);

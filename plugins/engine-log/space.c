@@ -38,19 +38,19 @@ static uint64_t live_of(const struct segment *segment)
     return all + frames < content ? all + frames : content;
 }
 
-/* Shows every segment of the store. keeper_lock is taken meanwhile; the segments stay, since only
+/* Shows every segment of the store. manifest_lock is taken meanwhile; the segments stay, since only
    the compactor's thread drops any. */
 static void each_segment(struct kvs_db *db, void (*visit)(void *arg, struct segment *segment),
                          void *arg)
 {
-    (void)pthread_mutex_lock(&db->keeper_lock);
+    (void)pthread_mutex_lock(&db->manifest_lock);
     for (uint32_t i = 0; i < manifest_segment_count(db->manifest); i++) {
         const struct manifest_segment *known = manifest_segment_at(db->manifest, i);
         struct segment *segment = segment_at(&db->table, known->number);
         if (segment != NULL && !known->removing)
             visit(arg, segment);
     }
-    (void)pthread_mutex_unlock(&db->keeper_lock);
+    (void)pthread_mutex_unlock(&db->manifest_lock);
 }
 
 static bool is_candidate(const struct segment *segment)

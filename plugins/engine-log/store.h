@@ -6,7 +6,8 @@
  * (compactor.c), the epoch's thread.
  *
  * Locks, in the order in which they may be taken together:
- *     compact_lock  >  append_lock  >  commit_lock  >  keeper_lock  >  publish_lock  >  the index's own
+ *     compact_lock  >  append_lock  >  commit_lock  >  manifest_lock  >  keeper_lock  >  publish_lock
+ *     >  the index's own
  * Readers take none.
  */
 #ifndef ENGINE_LOG_STORE_H
@@ -110,21 +111,27 @@ struct kvs_db {
     bool committer_runs;
     pthread_t committer;
 
-    /* Guarded by keeper_lock. */
+    /* Guarded by manifest_lock, which is held while the disk syncs a change of the manifest. */
+    _Alignas(64) pthread_mutex_t manifest_lock;
+    struct manifest *manifest;
+    uint32_t next_number; /* where the search for a free number begins */
+    bool has_kept;        /* kept_number is an entry without a file (keeper.c, I5) */
+    uint32_t kept_number;
+
+    /* Guarded by keeper_lock, which nobody holds while he waits for the disk. */
     _Alignas(64) pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wanted;
     pthread_cond_t keeper_done;
-    struct manifest *manifest;
     struct segment *spare;         /* made, in the manifest, empty */
     bool spare_lent;               /* its space went to the compactor: none is to be made now */
     struct segment_queue complete; /* to be sealed */
-    struct segment_queue dropped;  /* no reader can reach them any more: to be removed */
-    uint64_t retiring;             /* segments ever dropped: those whose file is not gone yet are */
-                                   /* retiring - dropped.done */
-    uint32_t next_number;          /* where the search for a free number begins */
+    struct segment *unsealed; /* complete, but the disk was full: to be sealed when it is not */
+    struct segment *warming;  /* the last one that was given out; kept warm ahead of the appender */
+    struct segment *warmed_now;   /* the keeper's thread is at it: it must not be freed */
+    struct segment_queue dropped; /* no reader can reach them any more: to be removed */
+    uint64_t retiring;            /* segments ever dropped: those whose file is not gone yet are */
+                                  /* retiring - dropped.done */
     uint32_t holds; /* checkpoints at work: no file is removed, no dropped segment freed */
-    bool has_kept;  /* kept_number is an entry without a file (keeper.c, I5) */
-    uint32_t kept_number;
     bool keeper_stop;
     bool keeper_runs;
     pthread_t keeper;
