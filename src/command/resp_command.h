@@ -3,10 +3,10 @@
  * gets when it is run.
  *
  * A command never blocks, waits, or tries again by itself. It reads and writes keys through
- * call->txn and appends exactly one reply to call->reply, errors included. Who runs it commits what
- * was written (RESP_WRITE) and sends the reply once that is durable; when somebody changed a key in
- * between, reply and transaction are thrown away and the command is run again. So what it does
- * besides must be harmless to repeat.
+ * call->txn and appends exactly one reply to call->reply, errors included (SHUTDOWN alone has none).
+ * Who runs it commits what was written (RESP_WRITE) and sends the reply once that is durable; when
+ * somebody changed a key in between, reply and transaction are thrown away and the command is run
+ * again. So what it does besides must be harmless to repeat.
  */
 #ifndef COMMAND_RESP_COMMAND_H
 #define COMMAND_RESP_COMMAND_H

@@ -10,8 +10,13 @@
 #include <strings.h>
 
 #include "base/bytes.h"
+#include "command/resp_admin.h"
 #include "command/resp_client.h"
+#include "command/resp_commands.h"
+#include "command/resp_config.h"
 #include "command/resp_connection.h"
+#include "command/resp_info.h"
+#include "command/resp_introspection.h"
 
 #define HASHED_BYTES   8u
 #define CASE_MASK      0xDFDFDFDFDFDFDFDFull /* without the bit that makes a letter a small one */
@@ -21,9 +26,10 @@
 static_assert(RESP_TABLE_SLOTS == 1u << HASH_SLOT_BITS, "the hash gives a slot");
 
 static const struct resp_command *const arrays[] = {
-    resp_client_commands,
-    resp_connection_commands,
-    NULL,
+    resp_admin_commands,         resp_client_commands,
+    resp_commands_commands,      resp_config_commands,
+    resp_connection_commands,    resp_info_commands,
+    resp_introspection_commands, NULL,
 };
 
 static uint32_t first_slot(struct kvs_bytes name)

@@ -184,6 +184,12 @@ void resp_verbatim(struct resp_writer *writer, struct kvs_bytes text)
     write_text(writer, "\r\n", 2);
 }
 
+void resp_append(struct resp_writer *writer, const struct buffer *elements)
+{
+    if (buffer_size(elements) > 0)
+        write_text(writer, (const char *)buffer_content(elements), buffer_size(elements));
+}
+
 void resp_null(struct resp_writer *writer)
 {
     if (writer->version >= 3)

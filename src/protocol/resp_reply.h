@@ -49,6 +49,9 @@ void resp_bulk_text(struct resp_writer *writer, const char *text);
 /* Text for people: RESP3 marks it as "txt". */
 void resp_verbatim(struct resp_writer *writer, struct kvs_bytes text);
 
+/* Appends elements that another writer of the same version wrote to a buffer of its own. */
+void resp_append(struct resp_writer *writer, const struct buffer *elements);
+
 void resp_null(struct resp_writer *writer);
 void resp_null_array(struct resp_writer *writer); /* EXEC of a broken transaction */
 

@@ -1,6 +1,6 @@
 /*
- * One client that sends commands which need no transaction, without a server around them: a call is
- * made of words and run from the table, and its reply is looked at byte for byte.
+ * One client that sends commands which write no keys, without a server around them: a call is made of
+ * words and run from the table, and its reply is looked at byte for byte.
  */
 #ifndef TESTS_CONVERSATION_H
 #define TESTS_CONVERSATION_H
@@ -15,7 +15,8 @@
 struct conversation {
     struct command_context context;
     struct resp_table table;
-    struct store store; /* zeroed: commands that need one set it up */
+    struct store no_store;   /* zeroed; context.store unless a test has one */
+    struct transaction *txn; /* for commands that read keys */
     struct client client;
     struct buffer reply;
 };

@@ -125,6 +125,23 @@ static void aggregates(void **state)
     EXPECT_BOTH(resp_push(writer, 2), "*2\r\n", ">2\r\n");
 }
 
+static void elements_are_appended_as_they_are(void **state)
+{
+    (void)state;
+    struct page elements;
+    struct page page;
+    page_begin(&elements, 2);
+    page_begin(&page, 2);
+    resp_append(&page.writer, &elements.buffer);
+    resp_integer(&elements.writer, 1);
+    resp_ok(&elements.writer);
+    resp_array(&page.writer, 2);
+    resp_append(&page.writer, &elements.buffer);
+    expect(&page, "*2\r\n:1\r\n+OK\r\n");
+    buffer_deinit(&elements.buffer);
+    buffer_deinit(&page.buffer);
+}
+
 /* I1: once memory has run out nothing is written, so nothing half stands behind something whole. */
 static void out_of_memory_sticks(void **state)
 {
@@ -150,6 +167,7 @@ int main(void)
         cmocka_unit_test(numbers),
         cmocka_unit_test(strings),
         cmocka_unit_test(aggregates),
+        cmocka_unit_test(elements_are_appended_as_they_are),
         cmocka_unit_test(out_of_memory_sticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
