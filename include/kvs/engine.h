@@ -106,6 +106,11 @@ struct kvs_engine_config {
     const char *data_dir;        /* exists, is writable, and is ours alone. Names that begin with
                                     "kvs." in it are the host's: an engine leaves them alone */
     const struct kvs_host *host; /* never NULL */
+
+    /* An open that takes long tells now and then how far it is: done of total, in any unit; total 0:
+       not known. From any threads, also several at once, until open returns. May be NULL. */
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *progress_arg;
 };
 
 /* Called once with the value that get found. */

@@ -20,6 +20,13 @@ extern "C" {
 
 struct kvs_server;
 
+enum { /* kvs_server_config.flags */
+    /* kvs_server_new does not open the store: kvs_server_run does, and requests that need it are
+       answered with "loading" until it is open. What is wrong with the store is then told by
+       kvs_server_run. */
+    KVS_SERVER_OPEN_LATE = 1u << 0
+};
+
 struct kvs_server_config {
     uint32_t size;
     uint32_t backlog;          /* of the listening socket; 0: 4096 */
@@ -52,6 +59,10 @@ struct kvs_server_config {
     const char *const *listen;
     uint32_t listen_count;
     uint32_t socket_mode; /* permissions of the files of Unix sockets; 0: 0600 */
+    /* Called once when requests are served, on a thread of the server's. NULL: nobody is told. */
+    void (*ready)(void *arg);
+    void *ready_arg;
+    uint32_t flags;              /* KVS_SERVER_* */
     const char *metrics_address; /* "IP:PORT": serve figures over HTTP there; NULL: nowhere */
 };
 

@@ -79,6 +79,10 @@ static uint64_t option_u64(const struct kvs_host *host, const char *name, uint64
 static void read_config(struct kvs_db *db, const struct kvs_engine_config *config)
 {
     db->host = config->host;
+    if (KVS_HAS(config, struct kvs_engine_config, progress)) {
+        db->progress = config->progress;
+        db->progress_arg = config->progress_arg;
+    }
     db->durability = config->durability;
     db->sync_interval_ms = config->sync_interval_ms;
     db->read_only = (config->flags & KVS_OPEN_READ_ONLY) != 0;

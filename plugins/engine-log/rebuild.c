@@ -62,6 +62,13 @@ struct rebuild {
     _Atomic uint64_t logged_ns;
 };
 
+/* Opening is half reading the segments' entries, half building the index of them. */
+static void tell_progress(const struct kvs_db *db, uint64_t done, uint64_t total)
+{
+    if (db->progress != NULL)
+        db->progress(db->progress_arg, done, total);
+}
+
 /* ---- the winners of a shard --------------------------------------------------------------- */
 
 static void builder_deinit(struct builder *builder)
@@ -212,6 +219,7 @@ static void log_progress(struct rebuild *rebuild)
 {
     const struct kvs_host *host = rebuild->db->host;
     uint32_t done = atomic_fetch_add_explicit(&rebuild->blocks_done, 1, memory_order_relaxed) + 1;
+    tell_progress(rebuild->db, (uint64_t)rebuild->blocks + done, 2 * (uint64_t)rebuild->blocks);
     uint64_t now_ns = host->now_ns(host);
     uint64_t logged_ns = atomic_load_explicit(&rebuild->logged_ns, memory_order_relaxed);
     if (now_ns - logged_ns >= PROGRESS_EVERY_NS &&
@@ -316,6 +324,8 @@ struct gathering {
     /* By segment: each written by the one worker that has it. */
     struct footer_entries *entries;
     struct parallel_failure failure;
+    uint32_t count;
+    _Atomic uint32_t done; /* segments; changed by all workers, relaxed */
 };
 
 /* The entries of a segment's frames, all CRCs checked. */
@@ -363,6 +373,8 @@ static void gather_task(void *arg, uint32_t worker, uint32_t i)
     kvs_status status = gather(gathering, i, &error);
     if (status != KVS_OK)
         parallel_failure_note(&gathering->failure, i, status, &error);
+    uint32_t done = atomic_fetch_add_explicit(&gathering->done, 1, memory_order_relaxed) + 1;
+    tell_progress(gathering->db, done, 2 * (uint64_t)gathering->count);
 }
 
 kvs_status rebuild_entries(struct kvs_db *db, struct segment *const *segments, uint32_t count,
@@ -373,6 +385,7 @@ kvs_status rebuild_entries(struct kvs_db *db, struct segment *const *segments, u
         .db = db,
         .segments = segments,
         .secret = secret,
+        .count = count,
         .entries = calloc(count > 0 ? count : 1, sizeof(*ret_entries)),
     };
     if (gathering.entries == NULL)

@@ -55,6 +55,8 @@ struct staged {
 struct kvs_db {
     /* Constant while it is open. */
     const struct kvs_host *host;
+    void (*progress)(void *arg, uint64_t done, uint64_t total); /* of opening; may be NULL */
+    void *progress_arg;
     struct disk *disk;
     struct epoch *epoch;
     struct index *index;

@@ -17,12 +17,16 @@
 #include "protocol/request.h"
 
 /* What commands need of the server around them. Read-only while it serves. */
+#define LOADING_TEXT_MAX 128u
 struct command_context {
     struct store *store;
     const char *engine_name;
     /* Shows the server's own figures (connections, requests, pool, engine), for "stats". */
     void (*visit_stats)(void *arg, kvs_stat_fn visit, void *visit_arg);
     void *visit_stats_arg;
+    /* Writes why the store is not open yet and how far it is, terminated. Any thread. */
+    void (*format_loading)(void *arg, char *text, size_t text_size);
+    void *loading_arg;
     struct hooks hooks;
     const struct resp_table *resp_commands; /* of the Redis protocol */
 };
@@ -36,6 +40,7 @@ struct command_reply {
 struct command {
     uint32_t id; /* REQUEST_* */
     const char *name;
+    bool loading_ok; /* needs no store: served while it is being opened */
     /* A read: serves the request and appends its reply. KVS_OK, or KVS_NO_MEMORY when the reply
        could not be written: the connection must then be closed. NULL for a write. */
     kvs_status (*read)(const struct command_context *context, struct kvs_tls *tls,

@@ -11,21 +11,11 @@ static uint32_t lower(uint32_t ours, uint64_t engines)
     return engines < ours ? (uint32_t)engines : ours;
 }
 
-kvs_status store_open(struct store *store, const struct kvs_engine_ops *engine,
-                      const struct kvs_engine_config *config, const struct request_limits *limits,
-                      struct kvs_error *err)
+void store_prepare(struct store *store, const struct kvs_engine_ops *engine,
+                   const struct request_limits *limits)
 {
-    struct kvs_db *db = NULL;
-    kvs_status status = engine->open(config, &db, err);
-    if (status != KVS_OK)
-        return status > 0 ? kvs_error_set(err, KVS_INTERNAL, 0,
-                                          "the engine's open gave the outcome '%s', which open has "
-                                          "not: this is a bug of the engine",
-                                          kvs_status_text(status))
-                          : status;
     memset(store, 0, sizeof(*store));
     store->engine = engine;
-    store->db = db;
     store->limits.key_max = lower(limits->key_max, engine->key_max);
     store->limits.value_max = lower(limits->value_max, engine->value_max);
     store->batch_bytes_max = engine->submit != NULL ? engine->batch_bytes_max : UINT64_MAX;
@@ -35,18 +25,41 @@ kvs_status store_open(struct store *store, const struct kvs_engine_ops *engine,
     (void)pthread_mutex_init(&store->writer, NULL);
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_init(&store->stripes[i], NULL);
-    return KVS_OK;
+}
+
+kvs_status store_open_prepared(struct store *store, const struct kvs_engine_config *config,
+                               struct kvs_error *err)
+{
+    kvs_status status = store->engine->open(config, &store->db, err);
+    if (status == KVS_OK)
+        atomic_store_explicit(&store->is_open, true, memory_order_release);
+    return status > 0 ? kvs_error_set(err, KVS_INTERNAL, 0,
+                                      "the engine's open gave the outcome '%s', which open has "
+                                      "not: this is a bug of the engine",
+                                      kvs_status_text(status))
+                      : status;
+}
+
+kvs_status store_open(struct store *store, const struct kvs_engine_ops *engine,
+                      const struct kvs_engine_config *config, const struct request_limits *limits,
+                      struct kvs_error *err)
+{
+    store_prepare(store, engine, limits);
+    kvs_status status = store_open_prepared(store, config, err);
+    if (status != KVS_OK)
+        (void)store_close(store, NULL);
+    return status;
 }
 
 kvs_status store_close(struct store *store, struct kvs_error *err)
 {
-    if (store->db == NULL)
+    if (store->engine == NULL)
         return KVS_OK;
-    kvs_status status = store->engine->close(store->db, err);
+    kvs_status status = store_is_open(store) ? store->engine->close(store->db, err) : KVS_OK;
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_destroy(&store->stripes[i]);
     (void)pthread_mutex_destroy(&store->writer);
-    store->db = NULL;
+    memset(store, 0, sizeof(*store));
     return status;
 }
 

@@ -21,6 +21,8 @@
 struct store {
     const struct kvs_engine_ops *engine; /* the loader's checked copy; outlives the store */
     struct kvs_db *db;
+    /* Written once by who opens it (release), read by any thread that serves (acquire: it sees db). */
+    _Atomic bool is_open;
     struct request_limits limits; /* the server's, lowered to the engine's; bytes */
     uint64_t batch_bytes_max;
     uint64_t batch_ops_max;
@@ -42,6 +44,19 @@ struct store {
 KVS_MUST_USE kvs_status store_open(struct store *store, const struct kvs_engine_ops *engine,
                                    const struct kvs_engine_config *config,
                                    const struct request_limits *limits, struct kvs_error *err);
+
+/* The two halves of store_open. Between them the store's limits are known, and everything else waits
+   until store_is_open. A prepared store is closed like an open one. */
+void store_prepare(struct store *store, const struct kvs_engine_ops *engine,
+                   const struct request_limits *limits);
+KVS_MUST_USE kvs_status store_open_prepared(struct store *store,
+                                            const struct kvs_engine_config *config,
+                                            struct kvs_error *err);
+
+static inline bool store_is_open(const struct store *store)
+{
+    return atomic_load_explicit(&store->is_open, memory_order_acquire);
+}
 
 /* Closes it: what was acknowledged is durable when this gives KVS_OK. No call is outstanding. A
    zeroed or closed store is fine. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <kvs/server.h>
@@ -19,6 +20,7 @@
 #include "plugin/loader.h"
 #include "server/activation.h"
 #include "server/maintenance.h"
+#include "server/notify.h"
 #include "server/options.h"
 #include "server/signals.h"
 
@@ -36,11 +38,28 @@ static void stop(void *arg)
 {
     struct process *process = arg;
     struct kvs_server *server = atomic_load(&process->server);
-    /* While it opens the store there is nothing to be stopped in order: ending is as safe as kill -9,
-       which the store survives. */
+    /* There is nothing yet that could be stopped in order. */
     if (server == NULL)
         _exit(EXIT_FAILED);
+    (void)notify_send("STOPPING=1");
     kvs_server_stop(server);
+}
+
+static void tell_ready(void *arg)
+{
+    (void)arg;
+    (void)notify_send("READY=1\nSTATUS=serving");
+}
+
+static void tell_reloading(void)
+{
+    char message[64];
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%llu",
+                   (unsigned long long)now.tv_sec * 1000000 +
+                       (unsigned long long)now.tv_nsec / 1000);
+    (void)notify_send(message);
 }
 
 /* Reads flags and file again: what can change does, and what is wrong changes nothing. */
@@ -53,6 +72,7 @@ static void reload(void *arg)
     struct kvs_server *server = atomic_load(&process->server);
     if (server == NULL)
         return;
+    tell_reloading();
     char **argv = g_strdupv(process->argv);
     char **rest = argv;
     int argc = (int)g_strv_length(argv);
@@ -63,6 +83,7 @@ static void reload(void *arg)
         options.config.log(NULL, KVS_LOG_ERROR, message);
     options_deinit(&options);
     g_strfreev(argv);
+    (void)notify_send("READY=1");
 }
 
 /* A connection is a descriptor: use as many as we may. */
@@ -90,6 +111,9 @@ static kvs_status serve(struct options *options, char **argv, struct kvs_error *
     kvs_status status = signals_begin(&signals, err);
     if (status != KVS_OK)
         return status;
+    options->config.ready = tell_ready;
+    options->config.flags |= KVS_SERVER_OPEN_LATE;
+    (void)notify_send("STATUS=opening the store");
     status = kvs_server_new(&options->config, &server, err);
     atomic_store(&process.server, server);
     if (status == KVS_OK)

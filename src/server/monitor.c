@@ -71,9 +71,7 @@ static bool ready(void *arg, char *text, size_t text_size)
         (void)snprintf(text, text_size, "ready");
         return true;
     case SERVER_LOADING:
-        (void)snprintf(text, text_size, "loading: %" PRIu64 " of %" PRIu64,
-                       atomic_load_explicit(&state->load_done, memory_order_relaxed),
-                       atomic_load_explicit(&state->load_total, memory_order_relaxed));
+        server_state_format_loading(((struct monitor *)arg)->state, text, text_size);
         return false;
     default:
         (void)snprintf(text, text_size, "stopping");

@@ -9,7 +9,7 @@
 /* Constant while the page is served. */
 struct monitor {
     struct server_stats *stats;
-    const struct server_state *state;
+    struct server_state *state;
     const char *engine_name;
     const char *pool_name;
 };

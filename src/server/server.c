@@ -41,6 +41,7 @@
 #include "server/listeners.h"
 #include "server/metrics_http.h"
 #include "server/monitor.h"
+#include "server/opening.h"
 #include "server/pool.h"
 #include "server/reactor.h"
 #include "server/state.h"
@@ -81,6 +82,9 @@ struct kvs_server {
     int stop_fd; /* eventfd: readable once a stop was asked for */
 
     struct server_state state;
+    struct opening opening;
+    void (*ready)(void *arg);
+    void *ready_arg;
 };
 
 /* ---- up ----------------------------------------------------------------------------------- */
@@ -178,14 +182,17 @@ static kvs_status load_engine(struct kvs_server *server, const struct settings *
     return plugin_host_new(&config, &server->engine_host, err);
 }
 
+/* Opens the store, or makes ready for kvs_server_run to do it. */
 static kvs_status open_store(struct kvs_server *server, const struct settings *settings,
                              struct kvs_error *err)
 {
     kvs_status status = data_dir_claim(&server->data_dir, server->engine_plugin->name, err);
     if (status != KVS_OK)
         return status;
-    struct kvs_engine_config config = {
-        .size = (uint32_t)sizeof(config),
+    server->opening.store = &server->store;
+    server->opening.state = &server->state;
+    server->opening.config = (struct kvs_engine_config){
+        .size = (uint32_t)sizeof(server->opening.config),
         .flags = KVS_OPEN_CREATE,
         .durability = settings->durability,
         .threads = server->threads,
@@ -193,12 +200,13 @@ static kvs_status open_store(struct kvs_server *server, const struct settings *s
         .data_dir = server->data_dir.path,
         .host = plugin_host_services(server->engine_host),
     };
-    status = store_open(&server->store, &server->engine_plugin->ops.engine, &config,
-                        &settings->limits, err);
+    store_prepare(&server->store, &server->engine_plugin->ops.engine, &settings->limits);
+    server->store.engine_name = server->engine_plugin->name;
+    if ((settings->config->flags & KVS_SERVER_OPEN_LATE) != 0)
+        return KVS_OK;
+    status = store_open_prepared(&server->store, &server->opening.config, err);
     if (status != KVS_OK)
         data_dir_unclaim(&server->data_dir);
-    else
-        server->store.engine_name = server->engine_plugin->name;
     return status;
 }
 
@@ -322,6 +330,8 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
         .engine_name = server->engine_plugin->name,
         .visit_stats = server_stats_visit,
         .visit_stats_arg = &server->stats,
+        .format_loading = server_state_format_loading,
+        .loading_arg = &server->state,
     };
     server->stats = (struct server_stats){
         .store = &server->store,
@@ -362,6 +372,8 @@ static struct kvs_server *server_new(const struct settings *settings, struct kvs
     server->threads = config->threads != 0 ? config->threads : server_pool_default_threads();
     server->drain_timeout_ms =
         config->drain_timeout_ms != 0 ? config->drain_timeout_ms : DEFAULT_DRAIN_TIMEOUT_MS;
+    server->ready = config->ready;
+    server->ready_arg = config->ready_arg;
     server->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (server->stop_fd < 0) {
         (void)kvs_error_set(err, KVS_NO_MEMORY, errno, "cannot make an eventfd: %s",
@@ -537,11 +549,45 @@ static void end_connections(struct kvs_server *server)
 static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
 {
     metrics_http_stop(TAKE(server->metrics)); /* it looks at all that follows */
-    kvs_status status = server_pool_stop(&server->pool, err);
+    kvs_status status = opening_end(&server->opening, err);
+    if (status != KVS_OK)
+        data_dir_unclaim(&server->data_dir);
+    kvs_status stopped = server_pool_stop(&server->pool, status == KVS_OK ? err : NULL);
+    if (status == KVS_OK)
+        status = stopped;
     workers_deinit(&server->workers); /* I1 */
     kvs_status closed = store_close(&server->store, status == KVS_OK ? err : NULL);
     listeners_close(&server->listeners);
     return status != KVS_OK ? status : closed;
+}
+
+/* The store is open, or cannot be opened: the thread that opened it says so. */
+static void store_opened(void *arg, kvs_status status)
+{
+    struct kvs_server *server = arg;
+    if (status != KVS_OK) {
+        kvs_server_stop(server);
+        return;
+    }
+    uint32_t phase = SERVER_LOADING;
+    if (!atomic_compare_exchange_strong(&server->state.phase, &phase, SERVER_READY))
+        return; /* a stop came first */
+    log_started(server);
+    if (server->ready != NULL)
+        server->ready(server->ready_arg);
+}
+
+/* Opens the store on the side, unless it is open, and tells when requests are served. */
+static kvs_status open_and_tell(struct kvs_server *server, struct kvs_error *err)
+{
+    if (store_is_open(&server->store)) {
+        store_opened(server, KVS_OK);
+        return KVS_OK;
+    }
+    log_info(&server->log, "opening the store in %s", server->data_dir.path);
+    server->opening.done = store_opened;
+    server->opening.arg = server;
+    return opening_begin(&server->opening, err);
 }
 
 kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err)
@@ -549,14 +595,16 @@ kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err)
     kvs_status status = reactor_accept_begin(&server->reactor, err);
     if (status != KVS_OK)
         return status;
-    atomic_store_explicit(&server->state.phase, SERVER_READY, memory_order_release);
-    log_started(server);
     reactor_wake(&server->reactor);
-    serve_until_stop(server);
+    status = open_and_tell(server, err);
+    if (status == KVS_OK)
+        serve_until_stop(server);
     atomic_store(&server->state.phase, SERVER_STOPPING);
     log_info(&server->log, "stopping");
     end_connections(server);
-    status = take_down(server, err);
+    kvs_status down = take_down(server, status == KVS_OK ? err : NULL);
+    if (status == KVS_OK)
+        status = down;
     if (status == KVS_OK && atomic_load(&server->state.engine_failed) != 0)
         status = kvs_error_set(err, KVS_IO, 0, "the engine gave up; see the log");
     if (status == KVS_OK)

@@ -112,11 +112,25 @@ static enum session_step serve_error(struct session *session, struct worker *wor
                                                                                 : SESSION_ABORT;
 }
 
+/* The store is not open yet. */
+static enum session_step serve_loading(struct session *session, struct worker *worker,
+                                       const struct next *next)
+{
+    const struct command_context *context = session->service->commands;
+    char message[LOADING_TEXT_MAX];
+    struct kvs_error error = {.status = KVS_LOADING, .msg = message};
+    context->format_loading(context->loading_arg, message, sizeof(message));
+    buffer_consume(&session->input, next->size);
+    return serve_error(session, worker, next->request.id, &error);
+}
+
 /* Serves the whole request at the front of the input. */
 static enum session_step serve_request(struct session *session, struct worker *worker,
                                        struct next *next)
 {
     next->command = command_find(next->request.command);
+    if (!next->command->loading_ok && !store_is_open(session->service->commands->store))
+        return serve_loading(session, worker, next);
     if (next->command->prepare != NULL)
         return serve_writes(session, worker, next);
     if (next->request.command == REQUEST_GET)

@@ -3,6 +3,7 @@
 #define SERVER_STATE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum server_phase {
@@ -21,5 +22,8 @@ struct server_state {
     _Atomic uint64_t load_done;
     _Atomic uint64_t load_total;
 };
+
+/* "the store is being opened: 37 %"; terminated. Its arg is the struct server_state. */
+void server_state_format_loading(void *state, char *text, size_t text_size);
 
 #endif

@@ -69,7 +69,7 @@ void server_stats_visit(void *arg, kvs_stat_fn visit, void *visit_arg)
     visit_server(stats, visit, visit_arg);
     visit_pool(stats, visit_prefixed, &pool);
     plugin_host_visit_metrics(stats->pool->host, visit_prefixed, &pool);
-    if (stats->store->engine->stats != NULL)
+    if (store_is_open(stats->store) && stats->store->engine->stats != NULL)
         stats->store->engine->stats(stats->store->db, visit_prefixed, &engine);
     plugin_host_visit_metrics(stats->engine_host, visit_prefixed, &engine);
 }

@@ -83,9 +83,21 @@ void workers_deinit(struct workers *workers)
     workers->store = NULL;
 }
 
+/* Asks the engine for the thread's state, once the store is open. Without it calls are slower, not
+   wrong. */
+static void attach(struct worker *worker)
+{
+    const struct store *store = worker->workers->store;
+    if (!store_is_open(store))
+        return;
+    worker->is_attached = true;
+    if (store->engine->thread_attach != NULL &&
+        store->engine->thread_attach(store->db, &worker->tls, NULL) != KVS_OK)
+        worker->tls = NULL;
+}
+
 static struct worker *worker_new(struct workers *workers)
 {
-    const struct kvs_engine_ops *engine = workers->store->engine;
     struct worker *worker = calloc(1, sizeof(*worker));
     if (worker == NULL)
         return NULL;
@@ -94,10 +106,6 @@ static struct worker *worker_new(struct workers *workers)
         free(worker);
         return NULL;
     }
-    /* Without the engine's state calls are slower, not wrong. */
-    if (engine->thread_attach != NULL &&
-        engine->thread_attach(workers->store->db, &worker->tls, NULL) != KVS_OK)
-        worker->tls = NULL;
     (void)pthread_mutex_lock(&workers->lock);
     worker->next = workers->first;
     if (worker->next != NULL)
@@ -110,7 +118,11 @@ static struct worker *worker_new(struct workers *workers)
 struct worker *worker_current(struct workers *workers)
 {
     struct worker *worker = pthread_getspecific(workers->key);
-    return worker != NULL ? worker : worker_new(workers);
+    if (worker == NULL)
+        worker = worker_new(workers);
+    if (worker != NULL && !worker->is_attached)
+        attach(worker);
+    return worker;
 }
 
 static void add_counters(struct worker_counters *to, const struct worker_counters *from)

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -34,6 +35,7 @@ struct worker_counters {
 struct worker {
     struct workers *workers;
     struct kvs_tls *tls; /* NULL where the engine wants none, or could give none */
+    bool is_attached;    /* the engine was asked for it: the store is open */
     struct buffer spares[SPARE_BUFFER_MAX];
     uint32_t spare_count;
     struct write_group *write_groups;
@@ -54,7 +56,7 @@ struct workers {
     struct command_metrics finished_metrics; /* the same */
 };
 
-/* store must be open and outlive the workers. KVS_OK, KVS_BUSY (no thread key to be had). */
+/* store is prepared, perhaps open, and outlives the workers. KVS_OK, KVS_BUSY (no thread key to be had). */
 KVS_MUST_USE kvs_status workers_init(struct workers *workers, struct store *store,
                                      struct kvs_error *err);
 /* Frees the calling thread's worker too. All other threads that had one have ended. */

@@ -70,6 +70,8 @@ AT(struct kvs_engine_config, threads, 12);
 AT(struct kvs_engine_config, sync_interval_ms, 16);
 AT(struct kvs_engine_config, data_dir, 24);
 AT(struct kvs_engine_config, host, 32);
+AT(struct kvs_engine_config, progress, 40);
+AT(struct kvs_engine_config, progress_arg, 48);
 
 AT(struct kvs_batch, flags, 4);
 AT(struct kvs_batch, ops, 8);

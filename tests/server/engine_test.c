@@ -87,9 +87,9 @@ static kvs_status apply_batch(struct kvs_db *db, struct kvs_batch *batch)
     return whole;
 }
 
-static void wait_for_gate(const struct kvs_db *db)
+static void wait_for_file(const char *path)
 {
-    while (db->gate != NULL && access(db->gate, F_OK) != 0) {
+    while (path != NULL && path[0] != '\0' && access(path, F_OK) != 0) {
         struct timespec pause = {0, GATE_PAUSE_NS};
         (void)nanosleep(&pause, NULL);
     }
@@ -107,7 +107,7 @@ static void *complete_later(void *arg)
         struct kvs_batch *batch = db->first;
         db->first = batch->engine_data[0];
         (void)pthread_mutex_unlock(&db->lock);
-        wait_for_gate(db);
+        wait_for_file(db->gate);
         (void)pthread_mutex_lock(&db->lock);
         kvs_status status = apply_batch(db, batch);
         (void)pthread_mutex_unlock(&db->lock);
@@ -126,7 +126,12 @@ static kvs_status test_open(const struct kvs_engine_config *config, struct kvs_d
     struct kvs_option_value gate = {.size = sizeof(gate)};
     (void)config->host->config_get(config->host, "fail", &fail);
     (void)config->host->config_get(config->host, "later", &later);
+    struct kvs_option_value open_gate = {.size = sizeof(open_gate)};
     (void)config->host->config_get(config->host, "gate", &gate);
+    (void)config->host->config_get(config->host, "open-gate", &open_gate);
+    if (KVS_HAS(config, struct kvs_engine_config, progress))
+        config->progress(config->progress_arg, 1, 4);
+    wait_for_file(open_gate.text);
     if (fail.u64 != 0)
         return kvs_error_set(err, KVS_CORRUPT, 0, "the test engine fails as it was told to");
     struct kvs_db *db = calloc(1, sizeof(*db));
@@ -264,6 +269,11 @@ static const struct kvs_option options[] = {
      .name = "later",
      .default_value = "no",
      .help = "complete batches later, from another thread"},
+    {.size = sizeof(struct kvs_option),
+     .type = KVS_OPTION_STRING,
+     .name = "open-gate",
+     .default_value = "",
+     .help = "opening waits until this file exists"},
     {.size = sizeof(struct kvs_option),
      .type = KVS_OPTION_STRING,
      .name = "gate",
