@@ -284,7 +284,9 @@ struct kvs_engine_ops {
                          struct kvs_error *err);
 
     /* Salvages what is sound of the store in config->data_dir (unopened, unchanged) into a new
-       store in the empty directory target_dir, reporting what was lost. */
+       store in the empty directory target_dir, reporting what was lost. KVS_OK: nothing was;
+       KVS_CORRUPT: the new store is there, and each loss was reported; after any other status
+       there is none. */
     kvs_status (*repair)(const struct kvs_engine_config *config, const char *target_dir,
                          kvs_report_fn report, void *arg, struct kvs_error *err);
 

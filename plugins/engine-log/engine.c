@@ -21,6 +21,7 @@
 #include "reader.h"
 #include "recovery.h"
 #include "recovery_index.h"
+#include "repair.h"
 #include "store.h"
 #include "verify.h"
 
@@ -305,9 +306,9 @@ const struct kvs_engine_ops engine_log_ops = {
     .size = (uint32_t)sizeof(engine_log_ops),
     .capabilities = KVS_ENGINE_HAS_SUBMIT | KVS_ENGINE_HAS_GET_MANY | KVS_ENGINE_HAS_SCAN |
                     KVS_ENGINE_HAS_SYNC | KVS_ENGINE_HAS_STATS | KVS_ENGINE_HAS_COMPACT |
-                    KVS_ENGINE_HAS_CHECKPOINT | KVS_ENGINE_HAS_VERIFY | KVS_ENGINE_DURABLE |
-                    KVS_ENGINE_CONCURRENT_WRITERS | KVS_ENGINE_GET_NEVER_BLOCKS |
-                    KVS_ENGINE_BATCH_ATOMIC,
+                    KVS_ENGINE_HAS_CHECKPOINT | KVS_ENGINE_HAS_VERIFY | KVS_ENGINE_HAS_REPAIR |
+                    KVS_ENGINE_DURABLE | KVS_ENGINE_CONCURRENT_WRITERS |
+                    KVS_ENGINE_GET_NEVER_BLOCKS | KVS_ENGINE_BATCH_ATOMIC,
     .key_max = RECORD_KEY_MAX,
     .value_max = RECORD_VALUE_MAX,
     .batch_bytes_max = STORE_BATCH_BYTES_MAX,
@@ -325,4 +326,5 @@ const struct kvs_engine_ops engine_log_ops = {
     .checkpoint = checkpoint_write,
     .compact = engine_compact,
     .verify = verify_store,
+    .repair = repair_store,
 };

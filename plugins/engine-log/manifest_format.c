@@ -51,8 +51,8 @@ uint32_t manifest_encode_header(uint8_t to[MANIFEST_HEADER_BYTES],
 static kvs_status header_corrupt(struct kvs_error *err, unsigned offset, const char *what)
 {
     return kvs_error_set(err, KVS_CORRUPT, 0,
-                         MANIFEST_NAME " is damaged at offset %u: %s; bring the "
-                                       "store back from a backup",
+                         MANIFEST_NAME " is damaged at offset %u: %s; salvage the "
+                                       "store with --repair, or bring it back from a backup",
                          offset, what);
 }
 

@@ -19,8 +19,8 @@ struct manifest_reader {
 static kvs_status manifest_damaged(uint64_t offset, const char *what, struct kvs_error *err)
 {
     return kvs_error_set(err, KVS_CORRUPT, 0,
-                         MANIFEST_NAME " is damaged at offset %" PRIu64 ": %s; bring the "
-                                       "store back from a backup",
+                         MANIFEST_NAME " is damaged at offset %" PRIu64 ": %s; salvage the "
+                                       "store with --repair, or bring it back from a backup",
                          offset, what);
 }
 

@@ -13,6 +13,13 @@ static const struct kvs_option options[] = {
         .range = "1m..1g",
         .help = "bytes of a segment file; what is made from now on",
     },
+    {
+        .size = (uint32_t)sizeof(struct kvs_option),
+        .type = KVS_OPTION_BOOL,
+        .name = "repair-older",
+        .default_value = "no",
+        .help = "repair: where the newest version of a key is lost, bring back an older one",
+    },
 };
 
 static const struct kvs_plugin plugin = {

@@ -32,10 +32,11 @@ static kvs_status corrupt(const struct segment *segment, uint64_t place, struct 
     if (segment_failed(segment)) /* zeros, not the file's */
         return segment_say_failed(segment, err);
     segment_name(segment->number, name);
-    return kvs_error_set(err, KVS_CORRUPT, 0,
-                         "the record at %s offset %" PRIu64
-                         " is damaged (CRC mismatch); stop the server and see --verify",
-                         name, place_offset_bytes(place));
+    return kvs_error_set(
+        err, KVS_CORRUPT, 0,
+        "the record at %s offset %" PRIu64
+        " is damaged (CRC mismatch); stop the server, and see --verify and --repair",
+        name, place_offset_bytes(place));
 }
 
 static kvs_status sight_take(const struct kvs_db *db, uint64_t place, struct sight *ret,

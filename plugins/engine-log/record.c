@@ -106,6 +106,11 @@ bool record_view(const uint8_t *from, uint64_t limit, struct record *ret_record)
     return true;
 }
 
+uint32_t record_key_bytes(const uint8_t header[RECORD_HEADER_BYTES])
+{
+    return load32(header + 4) & KEY_BYTES_MASK;
+}
+
 bool record_is_sound(const uint8_t *from, uint32_t salt, const struct record *record)
 {
     uint64_t bytes = record_bytes(record->key.len, record->value.len);

@@ -76,6 +76,9 @@ void frame_write_header(uint8_t *frame, uint32_t salt, const struct frame_header
    in the index leads to. False: its sizes cannot be (limit: bytes that may belong to it). */
 bool record_view(const uint8_t *from, uint64_t limit, struct record *ret_record);
 
+/* The length of the key that the header of a record names, whatever else it says. */
+uint32_t record_key_bytes(const uint8_t header[RECORD_HEADER_BYTES]);
+
 /* Checks the CRC of a record that record_view accepted. */
 bool record_is_sound(const uint8_t *from, uint32_t salt, const struct record *record);
 

@@ -77,9 +77,11 @@ static kvs_status open_manifest(struct kvs_db *db, bool create, struct kvs_error
     if (listed != KVS_OK)
         return listed;
     if (listing.has_segments)
-        return kvs_error_set(err, KVS_CORRUPT, 0,
-                             "there are segments but no " MANIFEST_NAME
-                             ", which says what they are; bring the file back from a backup");
+        return kvs_error_set(
+            err, KVS_CORRUPT, 0,
+            "there are segments but no " MANIFEST_NAME
+            ", which says what they are; salvage the store with --repair, or bring the file "
+            "back from a backup");
     if (!create || db->read_only)
         return kvs_error_set(err, KVS_MISSING, 0, "there is no store of engine log here");
     return manifest_create(db->disk, &db->manifest, err);
@@ -145,11 +147,13 @@ static kvs_status open_found(struct recovery *recovery, struct found *found, str
     kvs_status status = segment_open(db->disk, found->known.number, found->known.generation,
                                      recovery->secret, db->read_only, &found->segment, err);
     if (status != KVS_OK)
-        return status == KVS_MISSING ? kvs_error_set(err, KVS_CORRUPT, 0,
-                                                     "segment %08" PRIu32
-                                                     ".seg is missing; bring it back from a backup",
-                                                     found->known.number)
-                                     : status;
+        return status == KVS_MISSING
+                   ? kvs_error_set(err, KVS_CORRUPT, 0,
+                                   "segment %08" PRIu32
+                                   ".seg is missing; bring it back from a backup, or "
+                                   "salvage the rest with --repair",
+                                   found->known.number)
+                   : status;
     found->segment->db = db;
     if (found->known.sealed) {
         status = check_sealed(found, err);
@@ -182,11 +186,12 @@ static kvs_status damaged(const struct found *found, uint64_t sequence, struct k
 {
     char name[SEGMENT_NAME_MAX];
     segment_name(found->known.number, name);
-    return kvs_error_set(err, KVS_CORRUPT, 0,
-                         "%s is damaged at offset %" PRIu64 ": the write with number %" PRIu64
-                         " was on the disk once and is not there any more; see what is wrong with "
-                         "--verify, and bring the store back from a backup",
-                         name, found->scan.end, sequence);
+    return kvs_error_set(
+        err, KVS_CORRUPT, 0,
+        "%s is damaged at offset %" PRIu64 ": the write with number %" PRIu64
+        " was on the disk once and is not there any more; see what is wrong with "
+        "--verify; salvage the store with --repair, or bring it back from a backup",
+        name, found->scan.end, sequence);
 }
 
 /* Forgets the frames of a segment that came after the place where the sequence broke off. */

@@ -205,10 +205,11 @@ kvs_status verify_disk(struct disk *disk, const struct kvs_host *host, kvs_repor
         status = verify_segments(&verify, err);
     verify_deinit(&verify);
     if (status == KVS_OK && verify.findings.damages > 0)
-        status =
-            kvs_error_set(err, KVS_CORRUPT, 0,
-                          "the store is damaged in %" PRIu64 " places; bring it back from a backup",
-                          verify.findings.damages);
+        status = kvs_error_set(err, KVS_CORRUPT, 0,
+                               "the store is damaged in %" PRIu64
+                               " places; salvage it with --repair, or "
+                               "bring it back from a backup",
+                               verify.findings.damages);
     return status;
 }
 

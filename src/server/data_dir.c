@@ -123,7 +123,7 @@ static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
             return io_failed("read", dir->path, EACCES, err);
         return kvs_error_set(err, KVS_CORRUPT, 0,
                              "cannot read %s: %s; it should hold the lines [store], format=1 and "
-                             "engine=NAME",
+                             "engine=NAME; salvage the store with --repair and --engine",
                              path, error->message);
     }
     int format = g_key_file_get_integer(marker, STORE_MARKER_GROUP, "format", NULL);
@@ -137,7 +137,7 @@ static kvs_status read_marker(struct data_dir *dir, struct kvs_error *err)
     if (format < 1 || engine == NULL || engine[0] == '\0' || strlen(engine) >= sizeof(dir->engine))
         return kvs_error_set(err, KVS_CORRUPT, 0,
                              "%s names no engine; it should hold the lines [store], format=1 and "
-                             "engine=NAME",
+                             "engine=NAME; salvage the store with --repair and --engine",
                              path);
     g_strlcpy(dir->engine, engine, sizeof(dir->engine));
     return KVS_OK;
@@ -185,17 +185,69 @@ kvs_status data_dir_open(struct data_dir *dir, const char *path, struct kvs_erro
     return status;
 }
 
-kvs_status data_dir_open_existing(struct data_dir *dir, const char *path, struct kvs_error *err)
+/* Opens the lock file without changing a store that has one. -1 with errno. */
+static int open_lock_as_guest(const char *path, bool *ret_made)
 {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *ret_made = fd >= 0;
+    return fd;
+}
+
+/* Where nothing can be written nobody can serve it either: then there is no lock to take. */
+static kvs_status take_lock_as_guest(struct data_dir *dir, struct kvs_error *err)
+{
+    g_autofree char *path = member(dir, STORE_LOCK_NAME);
+    dir->is_guest = true;
+    dir->lock_fd = open_lock_as_guest(path, &dir->made_lock);
+    if (dir->lock_fd < 0)
+        return errno == EROFS ? KVS_OK : io_failed("lock", dir->path, errno, err);
+    if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return KVS_OK;
+    dir->made_lock = false;
+    return errno == EWOULDBLOCK ? locked(dir, dir->lock_fd, err)
+                                : io_failed("lock", dir->path, errno, err);
+}
+
+static kvs_status read_marker_as_guest(struct data_dir *dir, bool engine_is_known,
+                                       struct kvs_error *err)
+{
+    g_autofree char *marker = member(dir, STORE_MARKER_NAME);
+    if (access(marker, F_OK) == 0) {
+        kvs_status status = read_marker(dir, err);
+        return status == KVS_CORRUPT && engine_is_known ? KVS_OK : status;
+    }
+    kvs_status status = check_complete(dir->path, err);
+    if (status != KVS_OK || engine_is_known)
+        return status;
+    return kvs_error_set(err, KVS_MISSING, ENOENT,
+                         "there is no kvs store in %s; name its directory with --data-dir",
+                         dir->path);
+}
+
+kvs_status data_dir_open_stopped(struct data_dir *dir, const char *path, bool engine_is_known,
+                                 struct kvs_error *err)
+{
+    struct stat info;
     *dir = (struct data_dir){.lock_fd = -1};
-    g_autofree char *marker = g_build_filename(path, STORE_MARKER_NAME, NULL);
-    if (access(marker, F_OK) != 0 && check_complete(path, err) != KVS_OK)
-        return KVS_CORRUPT;
-    if (access(marker, F_OK) != 0)
+    if (stat(path, &info) != 0)
         return kvs_error_set(err, KVS_MISSING, errno,
-                             "there is no kvs store in %s; name its directory with --data-dir",
-                             path);
-    return data_dir_open(dir, path, err);
+                             "there is no kvs store in %s (%s); name its directory with --data-dir",
+                             path, strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return io_failed("use", path, ENOTDIR, err);
+    dir->path = g_canonicalize_filename(path, NULL);
+    kvs_status status = read_marker_as_guest(dir, engine_is_known, err);
+    if (status == KVS_OK)
+        status = take_lock_as_guest(dir, err);
+    if (status == KVS_OK)
+        status =
+            read_marker_as_guest(dir, engine_is_known, err); /* again: now nobody can change it */
+    if (status != KVS_OK)
+        data_dir_close(dir);
+    return status;
 }
 
 /* ---- claiming ----------------------------------------------------------------------------- */
@@ -278,9 +330,14 @@ void data_dir_close(struct data_dir *dir)
 {
     if (dir->path == NULL)
         return;
+    if (dir->made_lock) {
+        g_autofree char *lock = member(dir, STORE_LOCK_NAME);
+        (void)unlink(lock);
+    }
     if (dir->lock_fd >= 0)
         (void)close(dir->lock_fd);
     g_free(dir->path);
     dir->path = NULL;
     dir->lock_fd = -1;
+    dir->made_lock = false;
 }

@@ -16,6 +16,8 @@
 struct data_dir {
     char *path; /* owned, absolute */
     int lock_fd;
+    bool is_guest; /* only looked at: the lock file is removed again if we made it */
+    bool made_lock;
     bool is_new;                      /* the directory named no engine when it was opened */
     char engine[DATA_DIR_ENGINE_MAX]; /* the engine that made the data; empty: none yet */
 };
@@ -37,10 +39,15 @@ KVS_MUST_USE kvs_status data_dir_peek(const char *path, char ret_engine[DATA_DIR
 KVS_MUST_USE kvs_status data_dir_open(struct data_dir *dir, const char *path,
                                       struct kvs_error *err);
 
-/* The same for a directory that must hold a store already: KVS_MISSING when it does not, and then
-   nothing was made. */
-KVS_MUST_USE kvs_status data_dir_open_existing(struct data_dir *dir, const char *path,
-                                               struct kvs_error *err);
+/*
+ * Takes a stopped store to look at it. Nothing in the directory is changed, and it may be on a file
+ * system that is read-only. engine_is_known: to the caller, so a marker that is damaged or missing does
+ * not matter, and leaves dir->engine empty. KVS_OK, KVS_MISSING (no store there), KVS_CORRUPT (the
+ * marker, or a copy that was not finished), KVS_INCOMPATIBLE, KVS_LOCKED (it is being served),
+ * KVS_DENIED, KVS_IO.
+ */
+KVS_MUST_USE kvs_status data_dir_open_stopped(struct data_dir *dir, const char *path,
+                                              bool engine_is_known, struct kvs_error *err);
 
 /* KVS_INCOMPATIBLE, with a message that names both, when what made_by made is not engine's; made_by
    may be empty. */

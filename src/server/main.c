@@ -1,7 +1,7 @@
 /*
  * kvs-server: the command line around libkvs-server. What belongs to the process and not to a
  * server is here: signals, limits, exit status (0: stopped in order, 1: failed, 2: wrong command
- * line).
+ * line, 3: salvaged in part).
  */
 #include <errno.h>
 #include <glib.h>
@@ -26,6 +26,7 @@
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
+#define EXIT_LOST   3
 
 /* What the thread for signals acts on. */
 struct process {
@@ -143,7 +144,8 @@ static kvs_status check(const struct options *options, struct kvs_error *err)
     return status;
 }
 
-static kvs_status act(struct options *options, char **argv, struct kvs_error *err)
+/* ret_lost: left alone, or true when a store was salvaged in part. */
+static kvs_status act(struct options *options, char **argv, bool *ret_lost, struct kvs_error *err)
 {
     switch (options->action) {
     case OPTIONS_HELP:
@@ -157,7 +159,7 @@ static kvs_status act(struct options *options, char **argv, struct kvs_error *er
     case OPTIONS_VERIFY:
         return maintenance_verify(&options->config, err);
     case OPTIONS_REPAIR:
-        return maintenance_repair(&options->config, options->repair_target, err);
+        return maintenance_repair(&options->config, options->repair_target, ret_lost, err);
     case OPTIONS_CHECK:
         return check(options, err);
     case OPTIONS_SERVE:
@@ -174,8 +176,9 @@ int main(int argc, char **argv)
     char **given = g_strdupv(argv);
     kvs_status status = options_parse(&options, &argc, &argv, &error);
     bool usage_is_wrong = status != KVS_OK;
+    bool lost = false;
     if (status == KVS_OK)
-        status = act(&options, given, &error);
+        status = act(&options, given, &lost, &error);
     options_deinit(&options);
     g_strfreev(given);
     if (status == KVS_OK && fflush(stdout) != 0)
@@ -185,5 +188,5 @@ int main(int argc, char **argv)
         return 0;
     (void)fprintf(stderr, "kvs-server: %s\n",
                   message[0] != '\0' ? message : kvs_status_text(status));
-    return usage_is_wrong ? EXIT_USAGE : EXIT_FAILED;
+    return usage_is_wrong ? EXIT_USAGE : lost ? EXIT_LOST : EXIT_FAILED;
 }

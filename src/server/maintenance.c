@@ -1,4 +1,5 @@
-/* See maintenance.h. The data directory is locked as by a server, so a served store is refused. */
+/* See maintenance.h. The data directory is locked as by a server, so a served store is refused; nothing
+   in it is changed. */
 #include "server/maintenance.h"
 
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <kvs/engine.h>
 
 #include "base/log.h"
+#include "command/copy_dir.h"
 #include "plugin/host.h"
 #include "plugin/loader.h"
 #include "server/data_dir.h"
@@ -37,8 +39,9 @@ static void subject_deinit(struct subject *subject)
     plugin_dirs_deinit(&subject->dirs);
 }
 
+/* engine_is_known: as for data_dir_open_stopped(). */
 static kvs_status subject_init(struct subject *subject, const struct kvs_server_config *config,
-                               struct kvs_error *err)
+                               bool engine_is_known, struct kvs_error *err)
 {
     const char *path = config->data_dir != NULL ? config->data_dir : DEFAULT_DATA_DIR;
     memset(subject, 0, sizeof(*subject));
@@ -46,7 +49,7 @@ static kvs_status subject_init(struct subject *subject, const struct kvs_server_
              config->log_arg);
     if (plugin_dirs_init(&subject->dirs, config->plugin_dirs, config->plugin_dir_count) != KVS_OK)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
-    kvs_status status = data_dir_open_existing(&subject->dir, path, err);
+    kvs_status status = data_dir_open_stopped(&subject->dir, path, engine_is_known, err);
     if (status != KVS_OK)
         return status;
     status = plugin_open(&subject->dirs, KVS_PLUGIN_ENGINE,
@@ -54,7 +57,8 @@ static kvs_status subject_init(struct subject *subject, const struct kvs_server_
                          &subject->plugin, err);
     if (status != KVS_OK)
         return status;
-    status = data_dir_claim(&subject->dir, subject->plugin->name, err);
+    status =
+        data_dir_check_engine(subject->dir.path, subject->dir.engine, subject->plugin->name, err);
     if (status != KVS_OK)
         return status;
     struct plugin_host_config host_config = {
@@ -93,44 +97,46 @@ static kvs_status verify(const struct subject *subject, struct kvs_error *err)
 kvs_status maintenance_verify(const struct kvs_server_config *config, struct kvs_error *err)
 {
     struct subject subject;
-    kvs_status status = subject_init(&subject, config, err);
+    kvs_status status = subject_init(&subject, config, false, err);
     if (status == KVS_OK)
         status = verify(&subject, err);
     subject_deinit(&subject);
     return status;
 }
 
-static kvs_status repair(const struct subject *subject, const char *target, struct kvs_error *err)
+static kvs_status repair(const struct subject *subject, const char *target, bool *ret_lost,
+                         struct kvs_error *err)
 {
     const struct kvs_engine_ops *engine = &subject->plugin->ops.engine;
     if (engine->repair == NULL)
-        return kvs_error_set(err, KVS_UNSUPPORTED, 0, "engine %s cannot repair a store",
+        return kvs_error_set(err, KVS_UNSUPPORTED, 0,
+                             "engine %s cannot repair a store: bring it back from a backup",
                              subject->plugin->name);
-    struct data_dir fresh;
-    kvs_status status = data_dir_open(&fresh, target, err);
-    if (status == KVS_OK && !fresh.is_new)
-        status =
-            kvs_error_set(err, KVS_INVALID, 0,
-                          "%s holds a store already; name a new directory after --repair", target);
-    if (status == KVS_OK)
-        status = data_dir_claim(&fresh, subject->plugin->name, err);
-    if (status == KVS_OK) {
-        struct kvs_engine_config config = engine_config(subject);
-        status = engine->repair(&config, fresh.path, report_line, NULL, err);
-        if (status == KVS_OK)
-            (void)printf("%s: salvaged into %s\n", subject->dir.path, fresh.path);
+    struct copy_dir fresh;
+    kvs_status status = copy_dir_begin(&fresh, target, subject->plugin->name, err);
+    if (status != KVS_OK)
+        return status;
+    struct kvs_engine_config config = engine_config(subject);
+    kvs_status repaired = engine->repair(&config, target, report_line, NULL, err);
+    if (repaired != KVS_OK && repaired != KVS_CORRUPT) {
+        copy_dir_abandon(&fresh);
+        return repaired;
     }
-    data_dir_close(&fresh);
-    return status;
+    status = copy_dir_finish(&fresh, err);
+    if (status != KVS_OK)
+        return status;
+    (void)printf("%s: salvaged into %s\n", subject->dir.path, target);
+    *ret_lost = repaired == KVS_CORRUPT;
+    return repaired;
 }
 
 kvs_status maintenance_repair(const struct kvs_server_config *config, const char *target,
-                              struct kvs_error *err)
+                              bool *ret_lost, struct kvs_error *err)
 {
     struct subject subject;
-    kvs_status status = subject_init(&subject, config, err);
+    kvs_status status = subject_init(&subject, config, config->engine != NULL, err);
     if (status == KVS_OK)
-        status = repair(&subject, target, err);
+        status = repair(&subject, target, ret_lost, err);
     subject_deinit(&subject);
     return status;
 }

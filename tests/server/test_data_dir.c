@@ -170,12 +170,12 @@ static void existing_means_existing(void **state)
     char *base = temp_dir_new();
     char *path = path_join(base, "not-there");
     test_error_init(&error);
-    assert_status(KVS_MISSING, data_dir_open_existing(&dir, path, &error.error), &error);
+    assert_status(KVS_MISSING, data_dir_open_stopped(&dir, path, false, &error.error), &error);
     assert_int_equal(access(path, F_OK), -1);
     assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
     assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
     data_dir_close(&dir);
-    assert_status(KVS_OK, data_dir_open_existing(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_open_stopped(&dir, path, false, &error.error), &error);
     assert_string_equal(dir.engine, "log");
     data_dir_close(&dir);
     free(path);
@@ -194,7 +194,7 @@ static void a_copy_that_was_not_finished_is_refused(void **state)
     assert_int_equal(data_dir_open(&dir, path, &error.error), KVS_CORRUPT);
     assert_message_has(&error, "not finished");
     test_error_init(&error);
-    assert_int_equal(data_dir_open_existing(&dir, path, &error.error), KVS_CORRUPT);
+    assert_int_equal(data_dir_open_stopped(&dir, path, false, &error.error), KVS_CORRUPT);
     assert_message_has(&error, "not finished");
     temp_dir_free(path);
 }
