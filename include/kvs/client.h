@@ -11,6 +11,8 @@
  * breaks, the call that notices gives KVS_NETWORK (or KVS_TIMEOUT) and the next call makes a new
  * one: a call is never sent twice, so after such a failure a write may or may not have happened.
  *
+ * A password that the server does not accept makes each call give KVS_DENIED.
+ *
  * Threads: a client is used by one thread at a time; different clients are independent.
  * Errors: each call returns KVS_OK, a positive outcome, or a negative status with err filled (err
  * may be NULL). Those of the server come with the server's message.
@@ -32,10 +34,11 @@ struct kvs_client_config {
     const char *address;         /* "IP:PORT", "[IPv6]:PORT" or "unix:PATH"; NULL: 127.0.0.1:4000 */
     uint64_t connect_timeout_ms; /* 0: 5000 */
     uint64_t request_timeout_ms; /* 0: 30000; from sending to the whole reply */
+    const char *password;        /* given to the server at each connection; NULL: none */
 };
 
 /* Checks the configuration and makes a client, without connecting. KVS_OK, KVS_INVALID (an address
-   that does not parse), KVS_NO_MEMORY. */
+   that does not parse, a password that is empty or too long), KVS_NO_MEMORY. */
 KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_new(const struct kvs_client_config *config,
                                                   struct kvs_client **ret_client,
                                                   struct kvs_error *err);

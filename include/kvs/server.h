@@ -64,6 +64,15 @@ struct kvs_server_config {
     void *ready_arg;
     uint32_t flags;              /* KVS_SERVER_* */
     const char *metrics_address; /* "IP:PORT": serve figures over HTTP there; NULL: nowhere */
+
+    /* Who may come in. Without a password everybody who reaches the server, so listening where other
+       machines reach it is refused unless no_auth is 1. password_file: a password a line, of which each is
+       good; nobody but its owner and group may read it. */
+    const char *password;
+    const char *password_file;
+    uint32_t no_auth;
+    uint32_t socket_no_auth;   /* 1: Unix sockets need no password, their permissions decide */
+    uint64_t login_timeout_ms; /* for a TLS handshake and a password; 0: 10000 */
 };
 
 /*

@@ -11,11 +11,9 @@
 #include "base/address.h"
 
 static const struct option options[] = {
-    {"addr", required_argument, NULL, 'a'},
-    {"raw", no_argument, NULL, 'r'},
-    {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"addr", required_argument, NULL, 'a'}, {"password-file", required_argument, NULL, 'p'},
+    {"raw", no_argument, NULL, 'r'},        {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
 #define HELP_COLUMN 20 /* where the explanations of the help begin */
@@ -49,6 +47,9 @@ static kvs_status take_option(struct arguments *arguments, int option, char **ar
         return take_operand(arguments, optarg, err);
     case 'a':
         arguments->address = optarg;
+        return KVS_OK;
+    case 'p':
+        arguments->password_file = optarg;
         return KVS_OK;
     case 'r':
         arguments->input.raw = true;
@@ -122,6 +123,9 @@ bool arguments_print_help(FILE *out)
         "\n"
         "Options:\n"
         "  --addr ADDRESS    where the server listens: IP:PORT, [IPv6]:PORT or unix:PATH (%s)\n"
+        "  --password-file FILE\n"
+        "                    the password is the first line of FILE (otherwise that of the\n"
+        "                    environment's KVS_PASSWORD, if it is set)\n"
         "  --raw             get: write exactly the value's bytes, without a newline;\n"
         "                    a missing key is then an error\n"
         "  --                what follows are arguments, even if they begin with '-'\n"

@@ -17,6 +17,7 @@ enum arguments_action {
 struct arguments {
     enum arguments_action action;
     const char *address;           /* as typed, not checked; NULL: the default */
+    const char *password_file;     /* as typed; NULL: none */
     const struct command *command; /* with ARGUMENTS_RUN */
     struct command_input input;
 };

@@ -23,6 +23,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "client/channel.h"
 #include "protocol/native.h"
 
@@ -41,7 +42,17 @@ struct kvs_client {
     uint64_t request_timeout_ms;
     uint64_t id_last;    /* of requests; 0 is never used: a server says it where it knows none */
     struct buffer input; /* the last reply, which views of the caller point into */
+    char *password;      /* owned; NULL: none */
 };
+
+static kvs_status check_password(const char *password, struct kvs_error *err)
+{
+    size_t size = password != NULL ? strlen(password) : 1;
+    if (size == 0 || size > NATIVE_PASSWORD_MAX)
+        return kvs_error_set(err, KVS_INVALID, 0, "a password has 1 to %u bytes",
+                             NATIVE_PASSWORD_MAX);
+    return KVS_OK;
+}
 
 kvs_status kvs_client_new(const struct kvs_client_config *config, struct kvs_client **ret_client,
                           struct kvs_error *err)
@@ -52,17 +63,24 @@ kvs_status kvs_client_new(const struct kvs_client_config *config, struct kvs_cli
         return kvs_error_set(err, KVS_INVALID, 0,
                              "kvs_client_config.size is %u: set it to sizeof(config)",
                              config->size);
-    memcpy(&known, config, config->size < sizeof(known) ? config->size : sizeof(known));
+    /* Whole members only: what an older caller did not know is 0. */
+    uint32_t size = config->size < sizeof(known) ? config->size & ~7u : (uint32_t)sizeof(known);
+    memcpy(&known, config, size);
     if (known.reserved != 0)
         return kvs_error_set(err, KVS_INVALID, 0, "kvs_client_config.reserved is not 0");
     kvs_status status =
         address_parse(known.address != NULL ? known.address : ADDRESS_DEFAULT, &address, err);
+    if (status == KVS_OK)
+        status = check_password(known.password, err);
     if (status != KVS_OK)
         return status;
 
     struct kvs_client *client = calloc(1, sizeof(*client));
-    if (client == NULL)
+    if (client == NULL ||
+        (known.password != NULL && (client->password = strdup(known.password)) == NULL)) {
+        free(client);
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a client");
+    }
     channel_init(&client->channel, &address);
     client->connect_timeout_ms =
         known.connect_timeout_ms != 0 ? known.connect_timeout_ms : CONNECT_TIMEOUT_MS;
@@ -78,6 +96,8 @@ void kvs_client_free(struct kvs_client *client)
         return;
     channel_close(&client->channel);
     buffer_deinit(&client->input);
+    if (client->password != NULL)
+        secret_free(client->password, strlen(client->password));
     free(client);
 }
 
@@ -106,15 +126,6 @@ static void drop_input(struct kvs_client *client)
         buffer_deinit(&client->input);
     else
         buffer_consume(&client->input, buffer_size(&client->input));
-}
-
-static kvs_status ensure_connection(struct kvs_client *client, struct kvs_error *err)
-{
-    if (channel_is_idle(&client->channel))
-        return KVS_OK;
-    channel_close(&client->channel);
-    struct deadline deadline = deadline_in_ms(client->connect_timeout_ms);
-    return channel_open(&client->channel, &deadline, err);
 }
 
 static kvs_status send_request(struct kvs_client *client, const struct request *request,
@@ -148,11 +159,11 @@ static kvs_status check_reply(const struct kvs_client *client, const struct nati
     return KVS_OK;
 }
 
-static kvs_status receive_reply(struct kvs_client *client, uint64_t id, bool sent_whole,
-                                const struct deadline *deadline, struct native_reply *ret_reply,
-                                struct kvs_error *err)
+/* Receives one reply into the empty buffer input. */
+static kvs_status receive_reply(struct kvs_client *client, struct buffer *input, uint64_t id,
+                                bool sent_whole, const struct deadline *deadline,
+                                struct native_reply *ret_reply, struct kvs_error *err)
 {
-    struct buffer *input = &client->input;
     kvs_status status = channel_receive(&client->channel, input, NATIVE_HEADER_SIZE, deadline, err);
     if (status == KVS_OK)
         status = native_decode_reply(buffer_content(input), ret_reply, err);
@@ -174,7 +185,8 @@ static kvs_status exchange(struct kvs_client *client, const struct request *requ
         return status;
     bool sent_whole = status == KVS_OK;
     drop_input(client);
-    status = receive_reply(client, request->id, sent_whole, &deadline, ret_reply, err);
+    status =
+        receive_reply(client, &client->input, request->id, sent_whole, &deadline, ret_reply, err);
     if (status != KVS_OK)
         return status;
     /* The stream is at a frame's border only if all went out and nothing came behind (I1). */
@@ -184,9 +196,8 @@ static kvs_status exchange(struct kvs_client *client, const struct request *requ
     return KVS_OK;
 }
 
-/* Passes the server's fault on, with its message as one line of printable bytes. */
-static kvs_status server_fault(struct kvs_client *client, kvs_status status, struct kvs_bytes body,
-                               struct kvs_error *err)
+/* Makes the server's fault ours, with its message as one line of printable bytes. */
+static kvs_status take_fault(kvs_status status, struct kvs_bytes body, struct kvs_error *err)
 {
     char text[KVS_ERROR_MESSAGE_MAX];
     size_t size = body.len < sizeof(text) - 1 ? (size_t)body.len : sizeof(text) - 1;
@@ -194,11 +205,56 @@ static kvs_status server_fault(struct kvs_client *client, kvs_status status, str
     for (size_t i = 0; i < size; i++)
         text[i] = (char)(from[i] < 0x20 || from[i] == 0x7F ? '?' : from[i]);
     text[size] = '\0';
+    return kvs_error_set(err, status, 0, "%s", size > 0 ? text : kvs_status_text(status));
+}
+
+static kvs_status server_fault(struct kvs_client *client, kvs_status status, struct kvs_bytes body,
+                               struct kvs_error *err)
+{
     /* After these the server may be about to close; asking again costs less than a failed call. */
     if (status == KVS_PROTOCOL || status == KVS_UNSUPPORTED || status == KVS_TOO_LARGE ||
         status == KVS_CLOSED)
         channel_close(&client->channel);
-    return kvs_error_set(err, status, 0, "%s", size > 0 ? text : kvs_status_text(status));
+    return take_fault(status, body, err);
+}
+
+/* Gives the password. Its reply has a buffer of its own: the caller's views of the last one, which the
+   request may be made of, are still good (I3). */
+static kvs_status log_in(struct kvs_client *client, const struct deadline *deadline,
+                         struct kvs_error *err)
+{
+    struct buffer input = {0};
+    struct native_reply reply;
+    struct request request = {
+        .command = REQUEST_AUTH, .id = ++client->id_last, .value = bytes_of_text(client->password)};
+    kvs_status status = send_request(client, &request, deadline, err);
+    /* KVS_STOPPED: the server has something to say before it closes. */
+    if (status == KVS_OK || status == KVS_STOPPED)
+        status = receive_reply(client, &input, request.id, status == KVS_OK, deadline, &reply, err);
+    if (status == KVS_OK && reply.status < 0)
+        status =
+            take_fault(reply.status,
+                       bytes_of(buffer_content(&input) + NATIVE_HEADER_SIZE, reply.body_size), err);
+    else if (status == KVS_OK && reply.status != KVS_OK)
+        status = kvs_error_set(err, KVS_PROTOCOL, 0, "%s answered a password with outcome %d",
+                               client->channel.name, reply.status);
+    buffer_deinit(&input);
+    return status;
+}
+
+static kvs_status ensure_connection(struct kvs_client *client, struct kvs_error *err)
+{
+    if (channel_is_idle(&client->channel))
+        return KVS_OK;
+    channel_close(&client->channel);
+    struct deadline deadline = deadline_in_ms(client->connect_timeout_ms);
+    kvs_status status = channel_open(&client->channel, &deadline, err);
+    if (status != KVS_OK || client->password == NULL)
+        return status;
+    status = log_in(client, &deadline, err);
+    if (status != KVS_OK)
+        channel_close(&client->channel);
+    return status;
 }
 
 /* One request from the caller's arguments to the server's status. *ret_body is set with KVS_OK. */

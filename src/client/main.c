@@ -3,13 +3,17 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <kvs/client.h>
 
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "client/arguments.h"
+
+#define PASSWORD_VARIABLE "KVS_PASSWORD"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
@@ -40,13 +44,47 @@ static int usage_error(const struct kvs_error *error)
     return EXIT_USAGE;
 }
 
+/* The password of the file, or of the environment, as a string of its own; NULL: there is none. */
+static kvs_status take_password(const char *path, char **ret_password, struct kvs_error *err)
+{
+    const char *given = getenv(PASSWORD_VARIABLE);
+    if (path == NULL && given == NULL)
+        return KVS_OK;
+    char *content = NULL;
+    size_t size = 0;
+    struct kvs_bytes line = {NULL, 0};
+    if (path != NULL) {
+        kvs_status status = secret_file_read(path, "the password file", &content, &size, err);
+        if (status != KVS_OK)
+            return status;
+        struct kvs_bytes rest = {content, size};
+        (void)secret_next_line(&rest, &line);
+        given = content;
+    } else {
+        line.len = strlen(given);
+    }
+    *ret_password = strndup(given, line.len);
+    secret_free(content, size);
+    return *ret_password != NULL ? KVS_OK : kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+}
+
+static void free_password(char **password)
+{
+    if (*password != NULL)
+        secret_free(*password, strlen(*password));
+}
+
 static int run(const struct arguments *arguments)
 {
     char message[KVS_ERROR_MESSAGE_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
     struct kvs_client_config config = {.size = sizeof(config), .address = arguments->address};
     _cleanup_(free_client) struct kvs_client *client = NULL;
-    kvs_status status = kvs_client_new(&config, &client, &error);
+    _cleanup_(free_password) char *password = NULL;
+    kvs_status status = take_password(arguments->password_file, &password, &error);
+    config.password = password;
+    if (status == KVS_OK)
+        status = kvs_client_new(&config, &client, &error);
     if (status == KVS_INVALID)
         return usage_error(&error);
     if (status == KVS_OK)

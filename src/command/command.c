@@ -142,12 +142,21 @@ static kvs_status read_stats(const struct command_context *context, struct kvs_t
 }
 
 static const struct command commands[] = {
-    {.id = REQUEST_PING, .name = "ping", .loading_ok = true, .read = read_ping},
-    {.id = REQUEST_HELLO, .name = "hello", .loading_ok = true, .read = read_hello},
+    {.id = REQUEST_PING,
+     .name = "ping",
+     .before_login = true,
+     .loading_ok = true,
+     .read = read_ping},
+    {.id = REQUEST_HELLO,
+     .name = "hello",
+     .before_login = true,
+     .loading_ok = true,
+     .read = read_hello},
     {.id = REQUEST_GET, .name = "get", .read = read_get},
     {.id = REQUEST_SET, .name = "set", .prepare = prepare_set},
     {.id = REQUEST_REMOVE, .name = "remove", .prepare = prepare_remove},
     {.id = REQUEST_STATS, .name = "stats", .loading_ok = true, .read = read_stats},
+    {.id = REQUEST_AUTH, .name = "auth", .before_login = true, .loading_ok = true},
 };
 
 const struct command *command_find(uint32_t id)

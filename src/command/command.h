@@ -7,6 +7,8 @@
 #ifndef COMMAND_COMMAND_H
 #define COMMAND_COMMAND_H
 
+#include <stdbool.h>
+
 #include <kvs/engine.h>
 
 #include "base/buffer.h"
@@ -41,8 +43,10 @@ struct command {
     uint32_t id; /* REQUEST_* */
     const char *name;
     bool loading_ok; /* needs no store: served while it is being opened */
+    bool before_login; /* may be used before a password was given */
     /* A read: serves the request and appends its reply. KVS_OK, or KVS_NO_MEMORY when the reply
-       could not be written: the connection must then be closed. NULL for a write. */
+       could not be written: the connection must then be closed. NULL for a write, and for what
+       changes the session itself (auth). */
     kvs_status (*read)(const struct command_context *context, struct kvs_tls *tls,
                        const struct request *request, const struct command_reply *reply);
     /* A write: turns the request into an operation, whose views are the request's. NULL for a read.

@@ -90,6 +90,12 @@ static kvs_status check_body(const struct request *request, const uint8_t *body,
                                  "a ping of %u bytes is over the limit of %u bytes", body_size,
                                  limits->key_max);
         return KVS_OK;
+    case REQUEST_AUTH:
+        if (body_size > NATIVE_PASSWORD_MAX)
+            return kvs_error_set(err, KVS_TOO_LARGE, 0,
+                                 "a password of %u bytes is over the limit of %u bytes", body_size,
+                                 NATIVE_PASSWORD_MAX);
+        return KVS_OK;
     case REQUEST_HELLO:
     case REQUEST_STATS:
         if (body_size != 0)
@@ -108,7 +114,7 @@ static void view_body(struct request *request, const uint8_t *body, uint32_t bod
         request->key = bytes_of(body + NATIVE_SET_PREFIX, key_size);
         request->value =
             bytes_of(body + NATIVE_SET_PREFIX + key_size, body_size - NATIVE_SET_PREFIX - key_size);
-    } else if (request->command == REQUEST_PING) {
+    } else if (request->command == REQUEST_PING || request->command == REQUEST_AUTH) {
         request->value = bytes_of(body, body_size);
     } else {
         request->key = bytes_of(body, body_size);

@@ -10,7 +10,7 @@
  *     0  u8   0xC8           2  i16  status            8  u64  request id
  *     1  u8   version, 1     4  u32  body bytes       16  body
  * Bodies. get, remove: the key. set: u32 key bytes, key, value (the rest). ping: anything, echoed.
- * hello, stats: empty; the reply is text, a "name value" line each. The body of a reply with a
+ * auth: the password. hello, stats: empty; the reply is text, a "name value" line each. The body of a reply with a
  * negative status is the error message.
  */
 #ifndef PROTOCOL_NATIVE_H
@@ -27,6 +27,8 @@
 #define NATIVE_VERSION       1u
 #define NATIVE_HEADER_SIZE   16u
 #define NATIVE_SET_PREFIX    4u /* bytes of the key length in front of a set's key */
+
+#define NATIVE_PASSWORD_MAX 512u /* bytes */
 
 #define NATIVE_KEY_MAX   65536u    /* bytes: the most that a server may be configured to */
 #define NATIVE_VALUE_MAX 67108864u /* bytes: likewise */

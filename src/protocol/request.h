@@ -18,6 +18,7 @@ enum request_command {
     REQUEST_SET = 4,
     REQUEST_REMOVE = 5,
     REQUEST_STATS = 6,
+    REQUEST_AUTH = 7,
 };
 
 struct request {

@@ -49,7 +49,8 @@ enum step {
     STEP_YIELD,  /* others first */
 };
 
-struct connection *connection_new(int fd, const struct connection_service *service)
+struct connection *connection_new(int fd, const struct listener *listener,
+                                  const struct connection_service *service)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL)
@@ -57,6 +58,9 @@ struct connection *connection_new(int fd, const struct connection_service *servi
     connection->transport.fd = fd;
     connection->service = service;
     session_init(&connection->session, &service->sessions);
+    connection->session.trusted =
+        service->access == NULL || !access_needed_at(service->access, listener);
+    connection->trusted = connection->session.trusted;
     if (service->blocking)
         (void)sem_init(&connection->completed, 0, 0);
     return connection;
@@ -89,6 +93,14 @@ bool connection_note_events(struct connection *connection, uint32_t events)
         if (atomic_compare_exchange_weak(&connection->state, &state, next))
             return next == CONNECTION_QUEUED;
     }
+}
+
+/* Tells the poller once that this is no stranger any more. */
+static void note_trust(struct connection *connection)
+{
+    if (atomic_load_explicit(&connection->trusted, memory_order_relaxed) == 0 &&
+        connection->session.trusted)
+        atomic_store_explicit(&connection->trusted, 1, memory_order_relaxed);
 }
 
 /* ---- the socket --------------------------------------------------------------------------- */
@@ -133,6 +145,7 @@ static enum step receive(struct connection *connection, struct worker *worker, u
     struct buffer *input = &connection->session.input;
     size_t room = buffer_room(input);
     ssize_t received = transport_read(&connection->transport, input->data + input->end, room);
+    note_trust(connection);
     if (received < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK)
             return STEP_ABORT;
@@ -175,6 +188,14 @@ void connection_completed(struct session *session)
     uint32_t before = atomic_exchange(&connection->handover, HANDOVER_DONE); /* I5 */
     if (before == HANDOVER_PARKED)
         connection->service->requeue(connection->service->arg, connection, true);
+}
+
+bool connection_wrong_password(struct session *session)
+{
+    struct connection *connection = connection_of(session);
+    char peer[ADDRESS_TEXT_MAX];
+    transport_peer(&connection->transport, peer);
+    return access_note_failure(connection->service->access, session->wrong_passwords, peer);
 }
 
 /* The output's memory comes from the thread's spares, like the input's. */
@@ -223,6 +244,7 @@ static enum step serve_input(struct connection *connection, struct worker *worke
         step = resumes ? resume(connection, worker) : SESSION_MORE;
         if (step == SESSION_MORE)
             step = session_serve(&connection->session, worker);
+        note_trust(connection);
         resumes = true;
         record_answered(connection, worker);
         if (step == SESSION_WAITING && park(connection))

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "server/access.h"
 #include "server/session.h"
 #include "server/transport.h"
 #include "server/worker.h"
@@ -37,7 +38,8 @@ struct connection_service {
     struct session_service sessions; /* with connection_before_waiting and connection_completed */
     struct workers *workers;
     const struct log *log;
-    bool blocking; /* a thread keeps its connection for life (an unbounded pool) */
+    struct access *access; /* who may do what; NULL: everybody */
+    bool blocking;         /* a thread keeps its connection for life (an unbounded pool) */
 
     /* Hands a connection back to the pool: resumed ones continue (connection_resume), others begin
        again (connection_run). Any thread; does not block. */
@@ -55,6 +57,13 @@ struct connection {
     /* Guarded by the lock of the connection set. */
     struct connection *next;
     struct connection *previous;
+    struct connection *stranger_next; /* in the list of those with a deadline */
+    struct connection *stranger_previous;
+    uint64_t deadline_ns; /* when it must be trusted; 0: it is in no hurry */
+
+    /* Set by the owner once the session may do what it likes, read by the poller; relaxed: only a
+       filter. */
+    _Atomic uint32_t trusted;
 
     /* Written by the poller and by whoever runs the connection; see connection.c for the orders. */
     _Atomic uint32_t state;
@@ -73,8 +82,10 @@ struct connection {
     sem_t completed;    /* blocking only: what the session waits for is complete */
 };
 
-/* Makes a connection around a non-blocking socket. NULL: out of memory; fd stays the caller's. */
-struct connection *connection_new(int fd, const struct connection_service *service);
+/* Makes a connection around a non-blocking socket that came in at this listener. NULL: out of memory;
+   fd stays the caller's. */
+struct connection *connection_new(int fd, const struct listener *listener,
+                                  const struct connection_service *service);
 /* Frees memory only. NULL is fine. */
 void connection_free(struct connection *connection);
 
@@ -82,9 +93,10 @@ void connection_free(struct connection *connection);
    the poller calls it. */
 bool connection_note_events(struct connection *connection, uint32_t events);
 
-/* session_service.before_waiting and .completed, for the sessions of connections. */
+/* session_service.before_waiting, .completed and .wrong_password, for the sessions of connections. */
 void connection_before_waiting(struct session *session, struct worker *worker);
 void connection_completed(struct session *session);
+bool connection_wrong_password(struct session *session);
 
 /* The jobs. arg is the connection. */
 void connection_run(void *arg);          /* QUEUED: serve until the socket would block */

@@ -25,6 +25,56 @@ void connection_set_deinit(struct connection_set *set)
     (void)pthread_mutex_destroy(&set->lock);
 }
 
+static void stranger_add(struct connection_set *set, struct connection *connection)
+{
+    connection->stranger_previous = set->strangers_last;
+    if (set->strangers_last != NULL)
+        set->strangers_last->stranger_next = connection;
+    else
+        set->strangers_first = connection;
+    set->strangers_last = connection;
+}
+
+static void stranger_remove(struct connection_set *set, struct connection *connection)
+{
+    struct connection *previous = connection->stranger_previous;
+    struct connection *next = connection->stranger_next;
+    if (previous != NULL)
+        previous->stranger_next = next;
+    else
+        set->strangers_first = next;
+    if (next != NULL)
+        next->stranger_previous = previous;
+    else
+        set->strangers_last = previous;
+    connection->stranger_previous = connection->stranger_next = NULL;
+    connection->deadline_ns = 0;
+}
+
+uint64_t connection_set_cut_strangers(struct connection_set *set, uint64_t now_ns,
+                                      uint32_t *ret_count)
+{
+    uint64_t next_ns = UINT64_MAX;
+    uint32_t count = 0;
+    (void)pthread_mutex_lock(&set->lock);
+    while (set->strangers_first != NULL) {
+        struct connection *first = set->strangers_first;
+        bool trusted = atomic_load_explicit(&first->trusted, memory_order_relaxed) != 0;
+        if (!trusted && first->deadline_ns > now_ns) {
+            next_ns = first->deadline_ns;
+            break;
+        }
+        if (!trusted) {
+            (void)shutdown(first->transport.fd, SHUT_RDWR);
+            count++;
+        }
+        stranger_remove(set, first);
+    }
+    (void)pthread_mutex_unlock(&set->lock);
+    *ret_count = count;
+    return next_ns;
+}
+
 void connection_set_add(struct connection_set *set, struct connection *connection)
 {
     (void)pthread_mutex_lock(&set->lock);
@@ -35,6 +85,8 @@ void connection_set_add(struct connection_set *set, struct connection *connectio
     set->first = connection;
     set->count++;
     set->accepted++;
+    if (connection->deadline_ns != 0)
+        stranger_add(set, connection);
     if (set->ending)
         (void)shutdown(connection->transport.fd, SHUT_RD);
     (void)pthread_mutex_unlock(&set->lock);
@@ -49,6 +101,8 @@ void connection_set_close(struct connection_set *set, struct connection *connect
         set->first = connection->next;
     if (connection->next != NULL)
         connection->next->previous = connection->previous;
+    if (connection->deadline_ns != 0)
+        stranger_remove(set, connection);
     (void)close(connection->transport.fd);
     if (--set->count == 0)
         (void)pthread_cond_broadcast(&set->emptied);

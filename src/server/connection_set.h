@@ -18,13 +18,22 @@ struct connection_set {
     uint64_t count;
     uint64_t accepted; /* since the start */
     bool ending;       /* connection_set_end_input was called */
+    /* Those that have a time to become trusted in, the earliest first: all have the same. */
+    struct connection *strangers_first;
+    struct connection *strangers_last;
 };
 
 void connection_set_init(struct connection_set *set);
 void connection_set_deinit(struct connection_set *set);
 
-/* Adds one; its input is ended at once if that of the others was. */
+/* Adds one; its input is ended at once if that of the others was. A stranger (connection->deadline_ns is
+   not 0) must be trusted by then; none has an earlier deadline than those before it. */
 void connection_set_add(struct connection_set *set, struct connection *connection);
+
+/* Cuts the strangers off whose time has run out. Gives the next deadline, UINT64_MAX: there is none, and
+   how many were cut off. */
+uint64_t connection_set_cut_strangers(struct connection_set *set, uint64_t now_ns,
+                                      uint32_t *ret_count);
 
 /* Takes one out and closes its descriptor, in one step, so that the set never shuts down a
    descriptor that means something else by now. */

@@ -12,11 +12,13 @@
 
 #include <kvs/engine.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "server/config_file.h"
 
-#define INTERVAL_PREFIX "interval:"
+#define INTERVAL_PREFIX   "interval:"
+#define PASSWORD_VARIABLE "KVS_PASSWORD"
 
 /* What GLib fills in, before it is checked. */
 struct raw {
@@ -28,7 +30,10 @@ struct raw {
     gchar *key_max;
     gchar *value_max;
     gchar *socket_mode;
+    gchar *login_timeout;
     gchar *config_file;
+    gboolean no_auth;
+    gboolean socket_no_auth;
     gboolean check_config;
     gboolean list_plugins;
     gboolean verify;
@@ -76,6 +81,20 @@ static kvs_status parse_count(const char *flag, const char *text, bool bytes, ui
     return KVS_OK;
 }
 
+/* Reads a duration of at least 1 ms. Absent text: leaves ret. */
+static kvs_status parse_timeout(const char *flag, const char *text, uint64_t *ret_ms,
+                                struct kvs_error *err)
+{
+    uint64_t ns;
+    if (text == NULL)
+        return KVS_OK;
+    if (!text_parse_duration(text, &ns) || ns < NS_PER_MS || ns / NS_PER_MS > UINT32_MAX)
+        return kvs_error_set(err, KVS_INVALID, 0, "%s '%s' is no time: write it as 500ms or 10s",
+                             flag, text);
+    *ret_ms = ns / NS_PER_MS;
+    return KVS_OK;
+}
+
 static kvs_status parse_mode(const char *text, uint32_t *ret, struct kvs_error *err)
 {
     char *end;
@@ -102,6 +121,11 @@ static kvs_status check(struct options *options, const struct raw *raw, struct k
         status = parse_count("--key-max", raw->key_max, true, &config->key_max, err);
     if (status == KVS_OK)
         status = parse_count("--value-max", raw->value_max, true, &config->value_max, err);
+    if (status == KVS_OK)
+        status =
+            parse_timeout("--login-timeout", raw->login_timeout, &config->login_timeout_ms, err);
+    config->no_auth = raw->no_auth;
+    config->socket_no_auth = raw->socket_no_auth;
     if (status == KVS_OK && raw->socket_mode != NULL)
         status = parse_mode(raw->socket_mode, &config->socket_mode, err);
     if (status == KVS_OK && raw->log_level != NULL &&
@@ -129,6 +153,8 @@ static void connect_config(struct options *options)
     config->engine = options->engine;
     config->pool = options->pool;
     config->data_dir = options->data_dir;
+    config->password_file = options->password_file;
+    config->password = getenv(PASSWORD_VARIABLE);
     config->listen = (const char *const *)options->listen;
     config->plugin_dirs = (const char *const *)options->plugin_dirs;
     config->engine_options = (const char *const *)options->engine_options;
@@ -153,6 +179,16 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "Listen here too: IP:PORT, unix:PATH or fd:N; may be repeated", "ADDRESS"},
         {"socket-mode", 0, 0, G_OPTION_ARG_STRING, &raw->socket_mode,
          "Permissions of the files of Unix sockets (600)", "MODE"},
+        {"password-file", 0, 0, G_OPTION_ARG_FILENAME, &options->password_file,
+         "Clients must give one of the passwords in FILE, one a line; KVS_PASSWORD in the "
+         "environment is another",
+         "FILE"},
+        {"no-auth", 0, 0, G_OPTION_ARG_NONE, &raw->no_auth,
+         "Without a password, listen where other machines reach it all the same", NULL},
+        {"socket-no-auth", 0, 0, G_OPTION_ARG_NONE, &raw->socket_no_auth,
+         "No password on Unix sockets: their permissions decide", NULL},
+        {"login-timeout", 0, 0, G_OPTION_ARG_STRING, &raw->login_timeout,
+         "Close connections that did not give a password within this time (10s)", "TIME"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &options->engine,
          "Storage engine (the one that made the data; log on a first run)", "NAME"},
         {"pool", 'p', 0, G_OPTION_ARG_STRING, &options->pool, "Thread pool (shared-queue)", "NAME"},
@@ -248,6 +284,7 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     g_free(raw.key_max);
     g_free(raw.value_max);
     g_free(raw.socket_mode);
+    g_free(raw.login_timeout);
     g_free(raw.config_file);
     return status;
 }
@@ -273,6 +310,7 @@ void options_deinit(struct options *options)
     g_free(options->pool);
     g_free(options->data_dir);
     g_free(options->repair_dir);
+    g_free(options->password_file);
     g_free(options->help);
     g_strfreev(options->listen);
     g_strfreev(options->plugin_dirs);

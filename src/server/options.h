@@ -32,6 +32,7 @@ struct options {
     char *pool;
     char *data_dir;
     char *repair_dir;
+    char *password_file;
     char **listen;
     char **plugin_dirs;
     char **engine_options;

@@ -30,6 +30,7 @@ kvs_status reactor_open(struct reactor *reactor, struct kvs_error *err)
 {
     memset(reactor, 0, sizeof(*reactor));
     reactor->wake_fd = -1;
+    reactor->strangers_until_ns = UINT64_MAX;
     reactor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (reactor->epoll_fd >= 0)
         reactor->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -234,14 +235,26 @@ static void pause_accepting(struct reactor *reactor, int error)
     }
 }
 
-static bool begin_connection(struct reactor *reactor, int fd, struct job_batch *batch)
+/* Gives a connection that is not trusted yet the time to change that. */
+static void set_deadline(struct reactor *reactor, struct connection *connection)
 {
-    struct connection *connection = connection_new(fd, &reactor->service);
+    if (connection->trusted != 0)
+        return;
+    connection->deadline_ns = clock_now_ns() + reactor->login_timeout_ns;
+    if (connection->deadline_ns < reactor->strangers_until_ns)
+        reactor->strangers_until_ns = connection->deadline_ns;
+}
+
+static bool begin_connection(struct reactor *reactor, const struct listener *listener, int fd,
+                             struct job_batch *batch)
+{
+    struct connection *connection = connection_new(fd, listener, &reactor->service);
     if (connection == NULL) {
         (void)close(fd);
         return false;
     }
     log_debug(reactor->log, "accepted a connection (descriptor %d)", fd);
+    set_deadline(reactor, connection);
     if (reactor->service.blocking) {
         connection->state = CONNECTION_QUEUED;
         connection_set_add(reactor->connections, connection);
@@ -272,7 +285,7 @@ static bool accept_from(struct reactor *reactor, struct listener *listener, stru
             pause_accepting(reactor, errno);
             return false;
         }
-        if (!begin_connection(reactor, fd, batch)) {
+        if (!begin_connection(reactor, listener, fd, batch)) {
             pause_accepting(reactor, ENOMEM);
             return false;
         }
@@ -298,6 +311,34 @@ static void accept_waiting(struct reactor *reactor, struct job_batch *batch)
 
 /* ---- polling ------------------------------------------------------------------------------ */
 
+/* Cuts off those that had their time to log in. */
+static void cut_strangers(struct reactor *reactor)
+{
+    uint32_t count;
+    if (reactor->strangers_until_ns == UINT64_MAX)
+        return;
+    uint64_t now_ns = clock_now_ns();
+    if (now_ns < reactor->strangers_until_ns)
+        return;
+    reactor->strangers_until_ns =
+        connection_set_cut_strangers(reactor->connections, now_ns, &count);
+    (void)atomic_fetch_add_explicit(&reactor->login_timeouts, count, memory_order_relaxed);
+    if (count > 0)
+        log_info(reactor->log, "cutting off %u connections that did not log in within %llu ms",
+                 count, (unsigned long long)(reactor->login_timeout_ns / NS_PER_MS));
+}
+
+/* The time until the next one is cut off, if that is less than least_ns. */
+static int64_t until_strangers(const struct reactor *reactor, int64_t least_ns)
+{
+    if (reactor->strangers_until_ns == UINT64_MAX)
+        return least_ns;
+    uint64_t now_ns = clock_now_ns();
+    uint64_t left_ns =
+        reactor->strangers_until_ns > now_ns ? reactor->strangers_until_ns - now_ns : 0;
+    return left_ns < (uint64_t)least_ns ? (int64_t)left_ns : least_ns;
+}
+
 /* epoll_wait's timeout in ms: what was asked for, or less where something waits here. */
 static int poll_timeout_ms(const struct reactor *reactor, int64_t timeout_ns)
 {
@@ -308,6 +349,7 @@ static int poll_timeout_ms(const struct reactor *reactor, int64_t timeout_ns)
         least_ns = RETRY_NS;
     if (reactor->accept_paused && least_ns > ACCEPT_PAUSE_NS)
         least_ns = ACCEPT_PAUSE_NS;
+    least_ns = until_strangers(reactor, least_ns);
     if (least_ns == INT64_MAX)
         return -1;
     int64_t ms = (least_ns + (int64_t)NS_PER_MS - 1) / (int64_t)NS_PER_MS;
@@ -352,6 +394,7 @@ int32_t reactor_poll(struct reactor *reactor, int64_t timeout_ns)
     for (int i = 0; i < count; i++)
         take_event(reactor, &events[i], &batch);
     batch_add_waiting(&batch);
+    cut_strangers(reactor);
     if (reactor->accept_ready &&
         (!reactor->accept_paused || clock_now_ns() >= reactor->accept_retry_ns))
         accept_waiting(reactor, &batch);

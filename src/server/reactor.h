@@ -32,12 +32,15 @@ struct reactor {
     struct connection_service service;
     struct connection_set *connections;
     struct listeners *listeners; /* their `ready` is the poller's */
+    uint64_t login_timeout_ns;   /* what a connection has to log in, its handshake included */
     const struct log *log;
 
     /* The poller's. */
     bool accept_ready;  /* connections may wait at a listener */
     bool accept_paused; /* none can be taken at the moment: out of descriptors or memory */
     uint64_t accept_retry_ns;
+    uint64_t
+        strangers_until_ns; /* when the first one is cut off, if it stays one; UINT64_MAX: none */
     uint64_t refused_logged_ns;    /* when we last said so */
     struct connection *retry;      /* QUEUED, but the pool was busy; linked by `link` */
     struct connection *retry_last; /* its end */
@@ -48,7 +51,8 @@ struct reactor {
 
     /* Written by the thread that stops the server, read by the poller; relaxed, wake_fd orders. */
     _Atomic uint32_t accepting;
-    _Atomic uint64_t refused; /* times that accepting was paused */
+    _Atomic uint64_t refused;        /* times that accepting was paused */
+    _Atomic uint64_t login_timeouts; /* connections that were cut off before they had logged in */
 };
 
 /* Prepares polling. KVS_OK, KVS_BUSY (out of descriptors). Fields from pool_ops on are set by the

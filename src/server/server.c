@@ -19,11 +19,9 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <kvs/version.h>
@@ -36,6 +34,7 @@
 #include "plugin/host.h"
 #include "plugin/loader.h"
 #include "protocol/native.h"
+#include "server/access.h"
 #include "server/connection_set.h"
 #include "server/data_dir.h"
 #include "server/listeners.h"
@@ -44,6 +43,7 @@
 #include "server/opening.h"
 #include "server/pool.h"
 #include "server/reactor.h"
+#include "server/settings.h"
 #include "server/state.h"
 #include "server/stats.h"
 #include "server/worker.h"
@@ -51,12 +51,7 @@
 #define DEFAULT_BACKLOG          4096u
 #define DEFAULT_DRAIN_TIMEOUT_MS 5000u
 #define DEFAULT_ENGINE           "log"
-#define DEFAULT_POOL             "shared-queue"
-#define DEFAULT_DATA_DIR         "kvs-data"
 #define DRAIN_POLL_NS            ((int64_t)10000000) /* the reactor's look at the clock while draining */
-
-/* What the first callers knew of it. */
-#define CONFIG_SIZE_MIN offsetof(struct kvs_server_config, listen)
 
 struct kvs_server {
     /* Constant once kvs_server_new returned. */
@@ -69,6 +64,7 @@ struct kvs_server {
     struct workers workers;
     struct server_pool pool;
     struct listeners listeners;
+    struct access access;
     struct reactor reactor;
     struct connection_set connections;
     struct command_context commands;
@@ -88,63 +84,6 @@ struct kvs_server {
 };
 
 /* ---- up ----------------------------------------------------------------------------------- */
-
-/* The configuration with its defaults in place. */
-struct settings {
-    struct kvs_server_config copy;          /* what an older caller did not know is zero */
-    const struct kvs_server_config *config; /* the copy */
-    struct address metrics_address;         /* size 0: none */
-    const char *engine;
-    const char *pool;
-    const char *data_dir;
-    uint32_t durability;
-    struct request_limits limits;
-    uint32_t socket_mode;
-};
-
-static uint32_t limit_of(uint64_t configured, uint32_t most)
-{
-    return configured == 0 ? most : (uint32_t)configured;
-}
-
-static kvs_status settings_check(struct settings *settings, const struct kvs_server_config *config,
-                                 struct kvs_error *err)
-{
-    if (config->size < CONFIG_SIZE_MIN)
-        return kvs_error_set(
-            err, KVS_INCOMPATIBLE, 0,
-            "the server's configuration has %u bytes, and %zu at least are needed: set "
-            "its size",
-            config->size, CONFIG_SIZE_MIN);
-    *settings = (struct settings){.config = &settings->copy};
-    memcpy(&settings->copy, config,
-           config->size < sizeof(*config) ? config->size : sizeof(*config));
-    config = &settings->copy;
-    settings->engine = config->engine;
-    settings->pool = config->pool != NULL ? config->pool : DEFAULT_POOL;
-    settings->data_dir = config->data_dir != NULL ? config->data_dir : DEFAULT_DATA_DIR;
-    settings->durability = config->durability != 0 ? config->durability : KVS_DURABILITY_ALWAYS;
-    if (settings->durability > KVS_DURABILITY_NONE)
-        return kvs_error_set(err, KVS_INVALID, 0, "durability mode %u does not exist",
-                             settings->durability);
-    if (settings->durability == KVS_DURABILITY_INTERVAL && config->sync_interval_ms == 0)
-        return kvs_error_set(err, KVS_INVALID, 0,
-                             "the interval between syncs must be at least 1 ms");
-    if (config->key_max > NATIVE_KEY_MAX || config->value_max > NATIVE_VALUE_MAX)
-        return kvs_error_set(err, KVS_INVALID, 0,
-                             "keys can be limited to at most %u bytes and values to at most %u",
-                             NATIVE_KEY_MAX, NATIVE_VALUE_MAX);
-    settings->socket_mode =
-        config->socket_mode != 0 ? config->socket_mode : UNIX_SOCKET_MODE_DEFAULT;
-    if (settings->socket_mode > ALLPERMS)
-        return kvs_error_set(err, KVS_INVALID, 0, "%o is no mode of a Unix socket",
-                             settings->socket_mode);
-    settings->limits.key_max = limit_of(config->key_max, NATIVE_KEY_MAX);
-    settings->limits.value_max = limit_of(config->value_max, NATIVE_VALUE_MAX);
-    return config->metrics_address != NULL
-               ? address_parse(config->metrics_address, &settings->metrics_address, err)
-               : KVS_OK;
-}
 
 static void engine_fatal(void *arg, const char *message)
 {
@@ -238,6 +177,7 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
     reactor->pool_polls = server_pool_can(&server->pool, KVS_POOL_RUNS_IDLE_HOOK);
     reactor->connections = &server->connections;
     reactor->listeners = &server->listeners;
+    reactor->login_timeout_ns = settings->login_timeout_ms * NS_PER_MS;
     reactor->log = &server->log;
     reactor->service = (struct connection_service){
         .sessions =
@@ -249,8 +189,10 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
                     (server->store.engine->capabilities & KVS_ENGINE_GET_NEVER_BLOCKS) == 0,
                 .before_waiting = connection_before_waiting,
                 .completed = connection_completed,
+                .wrong_password = connection_wrong_password,
             },
         .workers = &server->workers,
+        .access = &server->access,
         .log = &server->log,
         .blocking = server_pool_can(&server->pool, KVS_POOL_UNBOUNDED),
         .requeue = reactor_requeue,
@@ -278,6 +220,10 @@ static kvs_status prepare(struct kvs_server *server, const struct settings *sett
     const struct kvs_server_config *config = settings->config;
     kvs_status status = listeners_init(&server->listeners, config->address, config->listen,
                                        config->listen_count, err);
+    if (status == KVS_OK)
+        status = access_init(&server->access, &settings->access, &server->log, err);
+    if (status == KVS_OK)
+        status = access_check(&server->access, &settings->access, &server->listeners, err);
     if (status != KVS_OK)
         return status;
     status = plugin_dirs_init(&server->dirs, config->plugin_dirs, config->plugin_dir_count);
@@ -305,6 +251,20 @@ static kvs_status start_metrics(struct kvs_server *server, const struct settings
     return metrics_http_start(&settings->metrics_address, &source, &server->metrics, err);
 }
 
+/* The hooks of commands; see command/hooks.h. */
+
+static enum authentication authenticate(void *arg, struct kvs_bytes user, struct kvs_bytes password)
+{
+    struct kvs_server *server = arg;
+    return access_authenticate(&server->access, user, password);
+}
+
+static bool needs_password(void *arg)
+{
+    const struct kvs_server *server = arg;
+    return access_needs_password(&server->access);
+}
+
 static kvs_status bring_up(struct kvs_server *server, const struct settings *settings,
                            struct kvs_error *err)
 {
@@ -312,6 +272,9 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     kvs_status status = prepare(server, settings, err);
     if (status == KVS_OK)
         status = listeners_open(&server->listeners, settings->socket_mode, err);
+    /* Again: only now it is known where those listen that were handed down. */
+    if (status == KVS_OK)
+        status = access_check(&server->access, &settings->access, &server->listeners, err);
     if (status == KVS_OK)
         status = data_dir_open(&server->data_dir, settings->data_dir, err);
     if (status == KVS_OK)
@@ -332,12 +295,14 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
         .visit_stats_arg = &server->stats,
         .format_loading = server_state_format_loading,
         .loading_arg = &server->state,
+        .hooks = {.arg = server, .authenticate = authenticate, .needs_password = needs_password},
     };
     server->stats = (struct server_stats){
         .store = &server->store,
         .workers = &server->workers,
         .connections = &server->connections,
         .reactor = &server->reactor,
+        .access = &server->access,
         .pool = &server->pool,
         .engine_host = server->engine_host,
         .started_ns = clock_now_ns(),
@@ -478,6 +443,9 @@ kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_
 {
     struct settings settings;
     kvs_status status = settings_check(&settings, config, err);
+    if (status != KVS_OK)
+        return status;
+    status = access_reload(&server->access, &settings.access, &server->listeners, err);
     if (status != KVS_OK)
         return status;
     log_set_level(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO);
@@ -625,6 +593,7 @@ void kvs_server_free(struct kvs_server *server)
     plugin_dirs_deinit(&server->dirs);
     connection_set_deinit(&server->connections);
     listeners_deinit(&server->listeners);
+    access_deinit(&server->access);
     if (server->stop_fd >= 0)
         (void)close(server->stop_fd);
     free(server);

@@ -59,6 +59,9 @@ struct session_service {
     /* The session is about to call the engine and may wait there: the moment to send the output
        that there is. Called by the thread that serves the session. */
     void (*before_waiting)(struct session *session, struct worker *worker);
+    /* A wrong password was given, session->wrong_passwords of them by now. True: that is enough, the
+       connection must be closed. */
+    bool (*wrong_password)(struct session *session);
     /* What the session waited for is complete. Runs once for each SESSION_WAITING, perhaps before
        session_serve returns that, on any thread; does not block. */
     void (*completed)(struct session *session);
@@ -66,6 +69,8 @@ struct session_service {
 
 struct session {
     const struct session_service *service;
+    bool trusted;                            /* it need not log in, or has */
+    uint32_t wrong_passwords;                /* so far */
     const struct session_protocol *protocol; /* NULL until the first byte was seen */
     struct buffer input; /* what was received and is not yet served; filled by the connection */
     struct buffer

@@ -4,6 +4,17 @@
 #include "base/bytes.h"
 #include "protocol/codec.h"
 
+#define STRANGER_MAX 1024u /* bytes of a key or value of who has not logged in */
+#define LOG_IN_FIRST                                                                               \
+    "this server wants a password first (kvs-client: --password-file or KVS_PASSWORD)"
+
+static const struct request_limits stranger_limits = {STRANGER_MAX, STRANGER_MAX};
+
+static const struct request_limits *limits_of(const struct session *session)
+{
+    return session->trusted ? &session->service->commands->store->limits : &stranger_limits;
+}
+
 /* What comes next in the input. */
 struct next {
     struct request request;
@@ -18,8 +29,7 @@ static bool look_ahead(const struct session *session, uint64_t from, struct next
     uint64_t available = buffer_size(&session->input);
     if (from >= available ||
         native_codec.decode(bytes_of(buffer_content(&session->input) + from, available - from),
-                            &session->service->commands->store->limits, &ret->request, &ret->size,
-                            NULL) != DECODE_REQUEST)
+                            limits_of(session), &ret->request, &ret->size, NULL) != DECODE_REQUEST)
         return false;
     ret->command = command_find(ret->request.command);
     return ret->command != NULL;
@@ -124,11 +134,55 @@ static enum session_step serve_loading(struct session *session, struct worker *w
     return serve_error(session, worker, next->request.id, &error);
 }
 
+static enum session_step refuse(struct session *session, struct worker *worker, uint64_t id,
+                                const char *message)
+{
+    char text[KVS_ERROR_MESSAGE_MAX];
+    struct kvs_error error = KVS_ERROR_INIT(text);
+    (void)kvs_error_set(&error, KVS_DENIED, 0, "%s", message);
+    return serve_error(session, worker, id, &error);
+}
+
+static bool is_before_login(uint32_t id)
+{
+    const struct command *command = command_find(id);
+    return command != NULL && command->before_login;
+}
+
+static enum session_step serve_auth(struct session *session, struct worker *worker,
+                                    const struct next *next)
+{
+    const struct hooks *hooks = &session->service->commands->hooks;
+    uint64_t id = next->request.id;
+    enum authentication result =
+        hooks->authenticate == NULL
+            ? AUTHENTICATION_NOT_SET
+            : hooks->authenticate(hooks->arg, bytes_of_text("default"), next->request.value);
+    buffer_consume(&session->input, next->size);
+    if (result == AUTHENTICATION_WRONG) {
+        session->wrong_passwords++;
+        bool enough = session->service->wrong_password(session);
+        enum session_step step = refuse(session, worker, id, "the password is wrong");
+        return step == SESSION_MORE && enough ? SESSION_CLOSE : step;
+    }
+    /* Without a password there is nothing to prove: a client that has one need not know. */
+    struct command_reply reply = {&native_codec, &session->output};
+    session->trusted = true;
+    counter_add(&worker->counters.requests, 1);
+    return command_reply_write(&reply, id, KVS_OK, NULL) == KVS_OK ? SESSION_MORE : SESSION_ABORT;
+}
+
 /* Serves the whole request at the front of the input. */
 static enum session_step serve_request(struct session *session, struct worker *worker,
                                        struct next *next)
 {
     next->command = command_find(next->request.command);
+    if (next->request.command == REQUEST_AUTH)
+        return serve_auth(session, worker, next);
+    if (!session->trusted && !is_before_login(next->request.command)) {
+        buffer_consume(&session->input, next->size);
+        return refuse(session, worker, next->request.id, LOG_IN_FIRST);
+    }
     if (!next->command->loading_ok && !store_is_open(session->service->commands->store))
         return serve_loading(session, worker, next);
     if (next->command->prepare != NULL)
@@ -150,8 +204,7 @@ static enum session_step serve(struct session *session, struct worker *worker)
     struct next next;
     const struct buffer *input = &session->input;
     switch (native_codec.decode(bytes_of(buffer_content(input), buffer_size(input)),
-                                &session->service->commands->store->limits, &next.request,
-                                &next.size, &error)) {
+                                limits_of(session), &next.request, &next.size, &error)) {
     case DECODE_REQUEST:
         return serve_request(session, worker, &next);
     case DECODE_MORE:
@@ -159,9 +212,13 @@ static enum session_step serve(struct session *session, struct worker *worker)
         return SESSION_MORE;
     case DECODE_REJECT:
         session_skip_input(session, next.size);
-        return serve_error(session, worker, next.request.id, &error);
+        return session->trusted || is_before_login(next.request.command)
+                   ? serve_error(session, worker, next.request.id, &error)
+                   : refuse(session, worker, next.request.id, LOG_IN_FIRST);
     case DECODE_BROKEN:
     default:
+        if (error.status == KVS_TOO_LARGE && !session->trusted)
+            (void)kvs_error_set(&error, KVS_DENIED, 0, "%s", LOG_IN_FIRST);
         log_info(session->service->log, "closing a connection that sent no valid request: %s",
                  message);
         return serve_error(session, worker, next.request.id, &error) == SESSION_MORE

@@ -34,6 +34,10 @@ static void visit_server(const struct server_stats *stats, kvs_stat_fn visit, vo
     visit(arg, "connections_accepted", accepted);
     visit(arg, "accept_pauses",
           atomic_load_explicit(&stats->reactor->refused, memory_order_relaxed));
+    visit(arg, "wrong_passwords",
+          atomic_load_explicit(&stats->access->failures, memory_order_relaxed));
+    visit(arg, "login_timeouts",
+          atomic_load_explicit(&stats->reactor->login_timeouts, memory_order_relaxed));
     visit(arg, "requests", counters.requests);
     visit(arg, "errors", counters.errors);
     visit(arg, "received_bytes", counters.bytes_received);

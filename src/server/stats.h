@@ -19,6 +19,7 @@ struct server_stats {
     struct workers *workers;
     struct connection_set *connections;
     struct reactor *reactor;
+    struct access *access;
     struct server_pool *pool;
     struct plugin_host *engine_host;
     uint64_t started_ns;

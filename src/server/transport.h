@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "base/address.h"
+
 struct transport;
 
 /* What a layer does instead of the socket. It never raises SIGPIPE and never gives EINTR. */
@@ -90,6 +92,9 @@ static inline short transport_wanted_events(const struct transport *transport, b
         return transport->layer->wanted_events(transport, to_write);
     return to_write ? POLLOUT : POLLIN;
 }
+
+/* Writes the peer's address as text, terminated: "127.0.0.1:50312", or "a Unix socket". */
+void transport_peer(const struct transport *transport, char text[ADDRESS_TEXT_MAX]);
 
 /*
  * Ends the sending side and throws away a bounded amount of what was received and will not be served:

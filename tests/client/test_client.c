@@ -39,12 +39,16 @@ static void new_refuses_what_is_wrong(void **state)
     assert_status(KVS_INVALID, kvs_client_new(&config, &client, &error.error), &error);
     assert_non_null(strstr(error.message, "'localhost' is no address"));
 
-    config = (struct kvs_client_config){.size = sizeof(config) - 1};
+    config =
+        (struct kvs_client_config){.size = offsetof(struct kvs_client_config, request_timeout_ms)};
     assert_status(KVS_INVALID, kvs_client_new(&config, &client, &error.error), &error);
     assert_non_null(strstr(error.message, "sizeof"));
 
     config = (struct kvs_client_config){.size = sizeof(config), .reserved = 1};
     assert_status(KVS_INVALID, kvs_client_new(&config, &client, &error.error), &error);
+    config = (struct kvs_client_config){.size = sizeof(config), .password = ""};
+    assert_status(KVS_INVALID, kvs_client_new(&config, &client, &error.error), &error);
+    assert_non_null(strstr(error.message, "a password has 1 to 512 bytes"));
     assert_ptr_equal(client, untouched);
 }
 

@@ -164,6 +164,7 @@ static void the_table_of_commands_is_that_of_the_code(void **state)
     static const struct named_status commands[] = {
         {REQUEST_PING, "ping"}, {REQUEST_HELLO, "hello"},   {REQUEST_GET, "get"},
         {REQUEST_SET, "set"},   {REQUEST_REMOVE, "remove"}, {REQUEST_STATS, "stats"},
+        {REQUEST_AUTH, "auth"},
     };
     size_t found = 0;
     char line[LINE_SIZE];

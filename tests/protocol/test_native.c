@@ -71,6 +71,7 @@ static const struct request good_requests[] = {
     {.id = 1, .command = REQUEST_PING, .value = {"echo\0me", 7}},
     {.id = 2, .command = REQUEST_PING, .value = {filler, KEY_MAX}},
     {.id = UINT64_MAX, .command = REQUEST_HELLO},
+    {.id = 9, .command = REQUEST_AUTH, .value = {"open sesame", 11}},
     {.id = UINT64_C(0x8877665544332211), .command = REQUEST_STATS},
     {.id = 3, .command = REQUEST_GET, .key = {"\0", 1}},
     {.id = 4, .command = REQUEST_GET, .key = {filler, KEY_MAX}},
@@ -208,7 +209,8 @@ static void a_request_that_cannot_be_served_can_be_skipped(void **state)
     (void)state;
     const struct refusal refusals[] = {
         {{0xC7, 1, 0, 0, 5}, KVS_UNSUPPORTED, "command 0 is not known"},
-        {{0xC7, 1, 7, 0, 0}, KVS_UNSUPPORTED, "command 7 is not known"},
+        {{0xC7, 1, REQUEST_AUTH + 1, 0, 0}, KVS_UNSUPPORTED, "command 8 is not known"},
+        {{0xC7, 1, REQUEST_AUTH, 0, NATIVE_PASSWORD_MAX + 1}, KVS_TOO_LARGE, "limit of 512"},
         {{0xC7, 1, 255, 0, 1104}, KVS_UNSUPPORTED, "command 255 is not known"},
         {{0xC7, 1, REQUEST_GET, 1, 3}, KVS_UNSUPPORTED, "flags 0x01"},
         {{0xC7, 1, REQUEST_SET, 0x80, 30}, KVS_UNSUPPORTED, "flags 0x80"},
@@ -337,7 +339,7 @@ static void check_promises(const uint8_t *bytes, size_t size)
     switch (decoded.result) {
     case DECODE_REQUEST:
         assert_true(decoded.size <= size);
-        assert_true(request->command >= REQUEST_PING && request->command <= REQUEST_STATS);
+        assert_true(request->command >= REQUEST_PING && request->command <= REQUEST_AUTH);
         assert_true(request->key.len <= KEY_MAX && request->value.len <= VALUE_MAX);
         /* The views lie inside the frame: reading them is no overrun. */
         for (uint64_t i = 0; i < request->key.len; i++)

@@ -1,13 +1,14 @@
 /* kvs-server's command line. */
 #include "support/support.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <kvs/engine.h>
 
 #include "server/options.h"
 
-#define ARGUMENTS_MAX 32
+#define ARGUMENTS_MAX 64
 
 static kvs_status parse(struct options *options, const char *const *arguments,
                         struct test_error *error)
@@ -73,6 +74,10 @@ static void every_flag_reaches_the_configuration(void **state)
                                             "--listen=unix:/s",
                                             "--listen=fd:3",
                                             "--socket-mode=660",
+                                            "--password-file=/f",
+                                            "--no-auth",
+                                            "--socket-no-auth",
+                                            "--login-timeout=1500ms",
                                             NULL};
     assert_status(KVS_OK, parse(&options, arguments, &error), &error);
     const struct kvs_server_config *config = &options.config;
@@ -96,12 +101,29 @@ static void every_flag_reaches_the_configuration(void **state)
     assert_int_equal(config->listen_count, 2);
     assert_string_equal(config->listen[0], "unix:/s");
     assert_int_equal(config->socket_mode, 0660);
+    assert_string_equal(config->password_file, "/f");
+    assert_null(config->password);
+    assert_int_equal(config->no_auth, 1);
+    assert_int_equal(config->socket_no_auth, 1);
+    assert_int_equal(config->login_timeout_ms, 1500);
     char more[] = "fd:4";
     options_add_listen(&options, (char *const[]){more, NULL});
     assert_int_equal(config->listen_count, 3);
     assert_string_equal(config->listen[1], "fd:3");
     assert_string_equal(config->listen[2], "fd:4");
     options_deinit(&options);
+}
+
+static void the_environment_gives_a_password(void **state)
+{
+    (void)state;
+    struct options options;
+    struct test_error error;
+    assert_int_equal(setenv("KVS_PASSWORD", "open sesame", 1), 0);
+    assert_status(KVS_OK, parse(&options, (const char *const[]){NULL}, &error), &error);
+    assert_string_equal(options.config.password, "open sesame");
+    options_deinit(&options);
+    assert_int_equal(unsetenv("KVS_PASSWORD"), 0);
 }
 
 static void actions(void **state)
@@ -147,6 +169,8 @@ static void what_is_wrong_is_quoted(void **state)
         {"--value-max=x", NULL, "--value-max"},
         {"--backlog=x", NULL, "--backlog"},
         {"--socket-mode=8", NULL, "'8'"},
+        {"--login-timeout=0", NULL, "--login-timeout '0'"},
+        {"--login-timeout=soon", NULL, "soon"},
         {"--socket-mode=1777", NULL, "1777"},
         {"--socket-mode=-1", NULL, "-1"},
         {"--frobnicate", NULL, "--frobnicate"},
@@ -171,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_arguments_mean_the_defaults),
         cmocka_unit_test(every_flag_reaches_the_configuration),
+        cmocka_unit_test(the_environment_gives_a_password),
         cmocka_unit_test(actions),
         cmocka_unit_test(what_is_wrong_is_quoted),
     };
