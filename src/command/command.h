@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "command/hooks.h"
+#include "command/keyspace.h"
 #include "command/resp_table.h"
 #include "command/store.h"
 #include "protocol/codec.h"
@@ -22,6 +23,7 @@
 #define LOADING_TEXT_MAX 128u
 struct command_context {
     struct store *store;
+    struct keyspace *keyspace; /* NULL: there is none, and what needs it says so */
     const char *engine_name;
     /* Shows the server's own figures (connections, requests, pool, engine), for "stats". */
     void (*visit_stats)(void *arg, kvs_stat_fn visit, void *visit_arg);

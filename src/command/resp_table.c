@@ -15,6 +15,7 @@
 #include "command/resp_commands.h"
 #include "command/resp_config.h"
 #include "command/resp_connection.h"
+#include "command/resp_data.h"
 #include "command/resp_info.h"
 #include "command/resp_introspection.h"
 
@@ -26,10 +27,20 @@
 static_assert(RESP_TABLE_SLOTS == 1u << HASH_SLOT_BITS, "the hash gives a slot");
 
 static const struct resp_command *const arrays[] = {
-    resp_admin_commands,         resp_client_commands,
-    resp_commands_commands,      resp_config_commands,
-    resp_connection_commands,    resp_info_commands,
-    resp_introspection_commands, NULL,
+    resp_admin_commands,
+    resp_client_commands,
+    resp_commands_commands,
+    resp_config_commands,
+    resp_connection_commands,
+    resp_counters,
+    resp_expiry,
+    resp_info_commands,
+    resp_introspection_commands,
+    resp_keys,
+    resp_scan,
+    resp_set_commands,
+    resp_strings,
+    NULL, /* ends it */
 };
 
 static uint32_t first_slot(struct kvs_bytes name)

@@ -21,7 +21,8 @@ void store_prepare(struct store *store, const struct kvs_engine_ops *engine,
     store->batch_bytes_max = engine->submit != NULL ? engine->batch_bytes_max : UINT64_MAX;
     store->batch_ops_max = engine->submit != NULL ? engine->batch_ops_max : UINT64_MAX;
     store->one_writer = (engine->capabilities & KVS_ENGINE_CONCURRENT_WRITERS) == 0;
-    atomic_store_explicit(&store->expiring, true, memory_order_relaxed); /* nobody knows yet */
+    /* Nobody knows what is there from before. */
+    atomic_store_explicit(&store->expiry_due_ms, 0, memory_order_relaxed);
     (void)pthread_mutex_init(&store->writer, NULL);
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_init(&store->stripes[i], NULL);
@@ -88,6 +89,19 @@ kvs_status store_get_many(const struct store *store, struct kvs_tls *tls,
             return KVS_STOPPED;
     }
     return KVS_OK;
+}
+
+void store_lower_expiry(struct store *store, int64_t expires_at_ms)
+{
+    int64_t due_ms = atomic_load_explicit(&store->expiry_due_ms, memory_order_relaxed);
+    while (expires_at_ms < due_ms) {
+        if (atomic_compare_exchange_weak_explicit(&store->expiry_due_ms, &due_ms, expires_at_ms,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            if (store->expiry_lowered != NULL)
+                store->expiry_lowered(store->expiry_lowered_arg);
+            return;
+        }
+    }
 }
 
 /* ---- batches on an engine that has none --------------------------------------------------- */

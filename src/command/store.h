@@ -28,10 +28,13 @@ struct store {
     uint64_t batch_ops_max;
     pthread_mutex_t writer; /* held around writes of an engine without CONCURRENT_WRITERS */
     bool one_writer;
-    /* False: surely nothing in the store expires. Written by whoever sets or sees something that
-       does, before that is in the engine; read by any thread. Relaxed: a reader that matters looks
-       at the value itself. */
-    _Atomic bool expiring;
+    /* The earliest moment (Unix milliseconds) at which something expires that was set since the
+       sweeper's last pass began (keyspace.h); INT64_MAX: nothing was. Lowered by any writer before the
+       value is in the engine, reset by the sweeper. Relaxed: it only says when to look. */
+    _Atomic int64_t expiry_due_ms;
+    /* Called when that was lowered, on any thread; NULL: nobody asks. Set before the store is used. */
+    void (*expiry_lowered)(void *arg);
+    void *expiry_lowered_arg;
     /* Of an engine without submit: whoever writes a key holds the stripe of its hash, so that nobody
        changes it between the look at a condition and the write. Several are taken in rising order,
        before `writer`. */
@@ -62,17 +65,14 @@ static inline bool store_is_open(const struct store *store)
    zeroed or closed store is fine. */
 kvs_status store_close(struct store *store, struct kvs_error *err);
 
-/* Says that something in the store expires, or is about to. */
-static inline void store_note_expiring(struct store *store)
-{
-    if (!atomic_load_explicit(&store->expiring, memory_order_relaxed))
-        atomic_store_explicit(&store->expiring, true, memory_order_relaxed);
-}
+/* Lowers expiry_due_ms. */
+void store_lower_expiry(struct store *store, int64_t expires_at_ms);
 
-/* False: surely nothing in the store expires. */
-static inline bool store_is_expiring(const struct store *store)
+/* Says that something is about to be set that expires. */
+static inline void store_note_expiry(struct store *store, int64_t expires_at_ms)
 {
-    return atomic_load_explicit(&store->expiring, memory_order_relaxed);
+    if (expires_at_ms < atomic_load_explicit(&store->expiry_due_ms, memory_order_relaxed))
+        store_lower_expiry(store, expires_at_ms);
 }
 
 /* True when writes may complete later, so that store_submit can give KVS_PENDING. */

@@ -8,16 +8,16 @@
  * I1  An entry that was read holds what the engine had (`stored`), whatever was written since: it is
  *     the condition of the commit.
  * I2  A key is in one entry at most, so in one operation of the batch at most (store_submit).
- * I3  `expiring` of the store is set before an expiring value can be in the engine.
+ * I3  The store is told of an expiry before a value with it can be in the engine.
  */
 #include "command/transaction.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 
 #define INDEX_FROM  9u   /* entries */
 #define KEPT_MAX    256u /* entries whose room is kept for the next use */
@@ -46,6 +46,10 @@ struct transaction {
     struct kvs_tls *tls;
     int64_t now_ms;
     uint32_t flags;
+    bool failed; /* a write got no memory: nothing of it all may be written */
+    kvs_status (*instead)(void *arg, void (*complete)(void *complete_arg, kvs_status status),
+                          void *complete_arg, struct kvs_error *err);
+    void *instead_arg;
     struct arena arena;
     struct entry *entries; /* owned */
     uint32_t entry_count;
@@ -64,7 +68,7 @@ struct transaction *transaction_new(void)
 {
     struct transaction *txn = calloc(1, sizeof(*txn));
     if (txn != NULL)
-        txn->hash_key = clock_now_ns() ^ (uint64_t)(uintptr_t)txn << 20;
+        (void)getrandom(&txn->hash_key, sizeof(txn->hash_key), 0);
     return txn;
 }
 
@@ -99,6 +103,8 @@ void transaction_begin(struct transaction *txn, struct store *store, struct kvs_
     txn->tls = tls;
     txn->now_ms = now_ms;
     txn->flags = flags;
+    txn->failed = false;
+    txn->instead = NULL;
     txn->message[0] = '\0';
     txn->error = (struct kvs_error)KVS_ERROR_INIT(txn->message);
 }
@@ -110,6 +116,7 @@ const char *transaction_message(const struct transaction *txn)
 
 static kvs_status no_memory(struct transaction *txn)
 {
+    txn->failed = true;
     return kvs_error_set(&txn->error, KVS_NO_MEMORY, 0, "out of memory");
 }
 
@@ -270,11 +277,9 @@ static kvs_status read_stored(struct transaction *txn, struct kvs_bytes key, str
 }
 
 /* Decodes it; an expired one is not found. */
-static kvs_status see(struct transaction *txn, struct kvs_bytes stored, struct value *ret)
+static kvs_status see(const struct transaction *txn, struct kvs_bytes stored, struct value *ret)
 {
     *ret = value_decode(stored);
-    if (ret->expires_at_ms != VALUE_NEVER)
-        store_note_expiring(txn->engine);
     return value_is_expired(ret, txn->now_ms) ? KVS_NOT_FOUND : KVS_OK;
 }
 
@@ -433,7 +438,7 @@ kvs_status transaction_set(struct transaction *txn, struct kvs_bytes key, struct
         store = bytes_of(memory, content.len + VALUE_TRAILER_BYTES);
     }
     if (expires_at_ms != VALUE_NEVER)
-        store_note_expiring(txn->engine); /* I3 */
+        store_note_expiry(txn->engine, expires_at_ms); /* I3 */
     struct entry *entry = take_entry(txn, key);
     if (entry == NULL)
         return KVS_NO_MEMORY;
@@ -457,8 +462,20 @@ kvs_status transaction_remove(struct transaction *txn, struct kvs_bytes key)
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
+void transaction_replace(struct transaction *txn,
+                         kvs_status (*run)(void *arg,
+                                           void (*complete)(void *complete_arg, kvs_status status),
+                                           void *complete_arg, struct kvs_error *err),
+                         void *arg)
+{
+    txn->instead = run;
+    txn->instead_arg = arg;
+}
+
 bool transaction_has_work(const struct transaction *txn)
 {
+    if (txn->failed || txn->instead != NULL)
+        return true;
     for (uint32_t i = 0; i < txn->entry_count; i++) {
         if (txn->entries[i].written != WRITTEN_NOT)
             return true;
@@ -492,6 +509,10 @@ static void batch_complete(void *arg, struct kvs_batch *batch, kvs_status status
 kvs_status transaction_commit(struct transaction *txn,
                               void (*complete)(void *arg, kvs_status status), void *arg)
 {
+    if (txn->failed)
+        return no_memory(txn);
+    if (txn->instead != NULL)
+        return txn->instead(txn->instead_arg, complete, arg, &txn->error);
     if (!transaction_has_work(txn))
         return KVS_OK;
     struct kvs_op *ops = transaction_memory(txn, txn->entry_count * sizeof(*ops));

@@ -72,8 +72,8 @@ KVS_MUST_USE kvs_status transaction_set(struct transaction *txn, struct kvs_byte
 /* Removes the key, which need not be there. KVS_OK, KVS_NO_MEMORY. key: as above. */
 KVS_MUST_USE kvs_status transaction_remove(struct transaction *txn, struct kvs_bytes key);
 
-/* Memory for content (or anything else) that is good until the next begin. NULL: out of memory, and
-   transaction_message says so. */
+/* Memory for content (or anything else) that is good until the next begin. NULL: out of memory;
+   transaction_message says so, and nothing that was written will be committed. */
 void *transaction_memory(struct transaction *txn, size_t size);
 
 /* ---- WATCH ------------------------------------------------------------------------------ */
@@ -109,6 +109,16 @@ KVS_MUST_USE kvs_status transaction_watch(struct transaction *txn, const struct 
 KVS_MUST_USE kvs_status transaction_commit(struct transaction *txn,
                                            void (*complete)(void *arg, kvs_status status),
                                            void *arg);
+
+/*
+ * Makes the commit do this instead, for what is no matter of keys (FLUSHALL). What was written is
+ * forgotten. run: as transaction_commit; err lives until the completion.
+ */
+void transaction_replace(struct transaction *txn,
+                         kvs_status (*run)(void *arg,
+                                           void (*complete)(void *complete_arg, kvs_status status),
+                                           void *complete_arg, struct kvs_error *err),
+                         void *arg);
 
 /* True when transaction_commit has something to do in the engine. */
 bool transaction_has_work(const struct transaction *txn);
