@@ -16,8 +16,10 @@
 #include "harness/runner.h"
 #include "peers/peers.h"
 #include "report/report.h"
+#include "server/suite.h"
 
 #define SYNC_KEYS         10000u
+#define SERVER_KEYS       100000u /* unless --full */
 #define SETTLE_MS         3000u
 #define REFERENCE_DEFAULT "kvs-log"
 
@@ -30,6 +32,7 @@ struct bench {
     GPtrArray *filler_arguments;
     struct engine_suite *suite;
     struct classic_suite *classic;
+    struct server_suite *server;
     struct baseline *baseline;
     struct results results;
 };
@@ -39,6 +42,7 @@ static void bench_deinit(struct bench *bench)
     results_deinit(&bench->results); /* its series use the suite */
     engine_suite_free(bench->suite);
     classic_suite_free(bench->classic);
+    server_suite_free(bench->server);
     if (bench->peers != NULL)
         g_ptr_array_free(bench->peers, TRUE);
     if (bench->filler_arguments != NULL)
@@ -84,6 +88,7 @@ static void list(const struct bench *bench)
     (void)printf("Cells (kvs-bench measures each for every subject that can do it):\n");
     engine_suite_list(stdout);
     classic_suite_list(stdout);
+    server_suite_list(stdout);
     (void)printf("\nSubjects:\n");
     for (guint i = 0; i < bench->peers->len; i++) {
         const struct peer *peer = g_ptr_array_index(bench->peers, i);
@@ -106,6 +111,30 @@ static void make_filler_arguments(struct bench *bench)
     bench->filler_arguments = arguments;
 }
 
+/* The benchmarks of whole servers, in this process and as processes of their own. */
+static void make_servers(struct bench *bench)
+{
+    const struct options *options = bench->options;
+    const char *const *patterns = (const char *const *)options->patterns;
+    const struct classic_config classic = {
+        .base_dir = bench->base_dir,
+        .dirs = &bench->dirs,
+        .iterations = options->quick ? 1 : 3,
+    };
+    const struct server_config server = {
+        .base_dir = bench->base_dir,
+        .seed = options->seed,
+        .keys = options->full ? options->keys : MIN(options->keys, SERVER_KEYS),
+        .value_size = (uint32_t)options->value_size,
+        .slice_ns = options->slice_ms * NS_PER_MS,
+        .full = options->full,
+    };
+    bench->classic = classic_suite_new(&classic);
+    classic_suite_add(bench->classic, patterns, bench->results.series);
+    bench->server = server_suite_new(&server);
+    server_suite_add(bench->server, patterns, bench->results.series);
+}
+
 static kvs_status make_suite(struct bench *bench, struct kvs_error *err)
 {
     const struct options *options = bench->options;
@@ -125,15 +154,8 @@ static kvs_status make_suite(struct bench *bench, struct kvs_error *err)
     };
     bench->suite = engine_suite_new(&config, bench->peers);
     engine_suite_add(bench->suite, (const char *const *)options->patterns, bench->results.series);
-    const struct classic_config classic = {
-        .base_dir = bench->base_dir,
-        .dirs = &bench->dirs,
-        .iterations = options->quick ? 1 : 3,
-    };
-    bench->classic = classic_suite_new(&classic);
     if (options->peers == NULL)
-        classic_suite_add(bench->classic, (const char *const *)options->patterns,
-                          bench->results.series);
+        make_servers(bench);
     if (bench->results.series->len == 0)
         return kvs_error_set(err, KVS_INVALID, 0, "nothing matches; see kvs-bench --list");
     return KVS_OK;
@@ -185,8 +207,12 @@ static kvs_status measure(struct bench *bench, struct kvs_error *err)
     kvs_status status = runner_run(bench->results.series, &config, err);
     engine_targets_judge(bench->results.series, options->reopen_keys, options->seed,
                          bench->results.targets);
-    classic_suite_judge(bench->classic, bench->results.series, options->seed,
-                        bench->results.targets);
+    if (bench->classic != NULL)
+        classic_suite_judge(bench->classic, bench->results.series, options->seed,
+                            bench->results.targets);
+    if (bench->server != NULL)
+        server_suite_judge(bench->server, bench->results.series, options->seed,
+                           bench->results.targets);
     return status;
 }
 

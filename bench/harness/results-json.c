@@ -82,6 +82,8 @@ static json_t *json_of_sample(const struct sample *sample)
     }
     put(object, "usage", json_of_usage(&sample->usage));
     put(object, "controls", json_of_controls(&sample->controls));
+    if (sample->note != NULL)
+        put(object, "note", json_string(sample->note));
     json_t *extras = json_object();
     for (uint32_t i = 0; i < sample->extra_count; i++)
         put(extras, sample->extras[i].name, number(sample->extras[i].value));

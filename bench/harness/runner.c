@@ -135,6 +135,7 @@ static void take_sample(struct run *run, struct series *series, uint32_t attempt
     if (!keep)
         return;
     sample.usage = usage_between(&before, &after);
+    usage_add(&sample.usage, &sample.helpers);
     sample.disturbed = usage_was_disturbed(&sample.usage, spent_ns, run->cpus);
     sample_take_latency(&sample, &run->latency);
     histogram_add(series->latency, &run->latency);

@@ -20,7 +20,8 @@ struct series *series_new(const struct series_config *config)
     series->config.block = g_strdup(config->block);
     series->config.cell = g_strdup(config->cell);
     series->config.subject = g_strdup(config->subject);
-    series->id = g_strdup_printf("%s/t%u/%s", config->cell, config->threads, config->subject);
+    series->id = g_strdup_printf("%s/%c%u/%s", config->cell, series_parameter(series)[0],
+                                 config->threads, config->subject);
     series->samples = g_array_new(FALSE, FALSE, sizeof(struct sample));
     series->latency = g_new(struct histogram, 1);
     histogram_init(series->latency);
@@ -84,6 +85,20 @@ double *series_values(const struct series *series, const char *extra)
             return NULL;
     }
     return TAKE(values);
+}
+
+const char *series_note(const struct series *series, uint32_t *ret_count)
+{
+    const char *note = NULL;
+    uint32_t count = 0;
+    for (guint i = 0; i < series->samples->len; i++) {
+        if (series_sample(series, i)->note == NULL)
+            continue;
+        note = series_sample(series, i)->note;
+        count++;
+    }
+    *ret_count = count;
+    return note;
 }
 
 bool series_id_matches(const char *id, const char *pattern)

@@ -35,6 +35,8 @@ struct sample {
     double wall_ns;
     struct sample_extra extras[SAMPLE_EXTRAS_MAX];
     uint32_t extra_count;
+    struct usage helpers; /* used for it by other processes: a server; added to usage */
+    const char *note;     /* what to know before believing it, a constant; NULL: nothing */
 
     /* Filled in by the runner. */
     uint32_t attempt; /* 0 for the first */
@@ -68,8 +70,9 @@ struct series_config {
     const char *cell;
     const char *subject;
     uint32_t threads;
-    const char *help; /* one line: what is done; a constant, or NULL */
-    const char *unit; /* a constant: "ops/s", "ms", "bytes/key" */
+    const char *parameter; /* what the number is if not threads: "connections"; a constant */
+    const char *help;      /* one line: what is done; a constant, or NULL */
+    const char *unit;      /* a constant: "ops/s", "ms", "bytes/key" */
     bool less_is_better;
     bool floor;           /* the subject is no competitor: it shows what can be reached at most */
     double begin_s;       /* about how long begin takes, for the estimate */
@@ -82,7 +85,7 @@ struct series_config {
 
 struct series {
     struct series_config config; /* its texts are owned copies, but for help and unit */
-    char *id;                    /* "CELL/tTHREADS/SUBJECT" */
+    char *id;                    /* "CELL/tTHREADS/SUBJECT"; the letter is the parameter's first */
     GArray *samples;             /* of struct sample */
     struct histogram *latency;   /* of all samples */
     char *failure;               /* NULL: fine so far */
@@ -108,6 +111,15 @@ void series_finish(struct series *series);
 double *series_values(const struct series *series, const char *extra);
 
 const struct sample *series_sample(const struct series *series, size_t index);
+
+/* The last note of the series' samples, and how many samples have one; NULL: none has. */
+const char *series_note(const struct series *series, uint32_t *ret_count);
+
+/* "threads", or what the series' number is instead. */
+static inline const char *series_parameter(const struct series *series)
+{
+    return series->config.parameter != NULL ? series->config.parameter : "threads";
+}
 
 /* Does the id match? A pattern with '*' or '?' must match all of it, another one a part. */
 bool series_id_matches(const char *id, const char *pattern);

@@ -9,8 +9,10 @@
 #include "harness/format.h"
 #include "harness/results.h"
 
-#define LABEL_WIDTH  32
-#define COLUMN_WIDTH 10
+#define LABEL_WIDTH   34
+#define COLUMN_WIDTH  12
+#define SERIES_SHORT  40u /* with more series than that the table leaves out... */
+#define TARGETS_SHORT 24u /* ...and with more targets: what is in the report anyway */
 
 /* The series of one block, and the subjects that appear in it. */
 struct table {
@@ -127,7 +129,7 @@ static bool extra_is_zero(const struct table *table, const struct series *cell, 
 /* A line for each extra figure that the cell's samples have. */
 static void table_extras(const struct table *table, const struct series *cell)
 {
-    if (cell->samples->len == 0)
+    if (cell->samples->len == 0 || table->results->series->len > SERIES_SHORT)
         return;
     const struct sample *sample = series_sample(cell, 0);
     for (uint32_t i = 0; i < sample->extra_count; i++) {
@@ -142,13 +144,27 @@ static void table_extras(const struct table *table, const struct series *cell)
 static void table_cell(const struct table *table, const struct series *cell)
 {
     char label[128];
-    (void)snprintf(label, sizeof(label), "%s t%u [%s%s]", cell->config.cell, cell->config.threads,
-                   cell->config.unit, cell->config.less_is_better ? ", less" : "");
+    (void)snprintf(label, sizeof(label), "%s %c%u [%s%s]", cell->config.cell,
+                   series_parameter(cell)[0], cell->config.threads, cell->config.unit,
+                   cell->config.less_is_better ? ", less" : "");
     table_line(table, cell, label, NULL, text_of_median);
     if (table->results->reference != NULL &&
         results_peer(table->results, cell, table->results->reference) != NULL)
         table_line(table, cell, "", NULL, text_of_ratio);
     table_extras(table, cell);
+}
+
+/* What to know before believing a figure, for each series that has something to say. */
+static void table_notes(const struct table *table)
+{
+    for (guint i = table->first; i < table->end; i++) {
+        const struct series *series = table_series(table, i);
+        uint32_t count;
+        const char *note = series_note(series, &count);
+        if (note != NULL)
+            (void)fprintf(table->out, "  NOTE %s: %s (%u of %u samples)\n", series->id, note, count,
+                          series->samples->len);
+    }
 }
 
 static void table_print(struct table *table)
@@ -171,6 +187,17 @@ static void table_print(struct table *table)
         if (!seen)
             table_cell(table, series);
     }
+    table_notes(table);
+}
+
+static bool has_reference(const struct results *results)
+{
+    for (guint i = 0; results->reference != NULL && i < results->series->len; i++) {
+        const struct series *series = g_ptr_array_index(results->series, i);
+        if (strcmp(series->config.subject, results->reference) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void print_blocks(const struct results *results, FILE *out)
@@ -186,7 +213,7 @@ static void print_blocks(const struct results *results, FILE *out)
         g_ptr_array_free(table.subjects, TRUE);
         i = table.end;
     }
-    if (results->reference != NULL)
+    if (has_reference(results))
         (void)fprintf(out,
                       "\n2.00x: %s is twice as good; ?: the interval holds 1, so it may be equal;"
                       " +-: half of the median's 95%% interval; less: less is better\n",
@@ -227,29 +254,43 @@ static void print_disturbed(const struct results *results, FILE *out)
                       disturbed, all);
 }
 
+static void print_target(const struct target_result *result, int width, FILE *out)
+{
+    const struct target *target = result->target;
+    char measured[128] = "-";
+    if (result->state != TARGET_NOT_MEASURED)
+        (void)snprintf(measured, sizeof(measured), "%.3g%s [%.3g, %.3g]", result->measured.value,
+                       target->unit, result->measured.interval.low, result->measured.interval.high);
+    (void)fprintf(out, "%-*s%-14s%-24s%s %g%s%s\n", width, target->text,
+                  target_state_text(result->state), measured,
+                  target->at_most ? "at most" : "at least", target->limit, target->unit,
+                  result->close ? " (close)" : "");
+}
+
+/* All targets, or of many those that were not reached. */
 static void print_targets(const struct results *results, FILE *out)
 {
     int width = 0; /* of the longest text */
-    for (guint i = 0; i < results->targets->len; i++)
-        width = MAX(
-            width,
-            (int)strlen(g_array_index(results->targets, struct target_result, i).target->text) + 2);
-    if (results->targets->len > 0)
-        (void)fprintf(out, "\n%-*s%-14s%-24s%s\n", width, "targets", "", "measured", "wanted");
-    for (guint i = 0; i < results->targets->len; i++) {
+    guint reached = 0;
+    guint count = results->targets->len;
+    for (guint i = 0; i < count; i++) {
         const struct target_result *result =
             &g_array_index(results->targets, struct target_result, i);
-        const struct target *target = result->target;
-        char measured[128] = "-";
-        if (result->state != TARGET_NOT_MEASURED)
-            (void)snprintf(measured, sizeof(measured), "%.3g%s [%.3g, %.3g]",
-                           result->measured.value, target->unit, result->measured.interval.low,
-                           result->measured.interval.high);
-        (void)fprintf(out, "%-*s%-14s%-24s%s %g%s%s\n", width, target->text,
-                      target_state_text(result->state), measured,
-                      target->at_most ? "at most" : "at least", target->limit, target->unit,
-                      result->close ? " (close)" : "");
+        width = MAX(width, (int)strlen(result->target->text) + 2);
+        reached += result->state == TARGET_REACHED;
     }
+    if (count == 0)
+        return;
+    (void)fprintf(out, "\n%-*s%-14s%-24s%s\n", width,
+                  count > TARGETS_SHORT ? "targets that were not reached" : "targets", "",
+                  "measured", "wanted");
+    for (guint i = 0; i < count; i++) {
+        const struct target_result *result =
+            &g_array_index(results->targets, struct target_result, i);
+        if (count <= TARGETS_SHORT || result->state != TARGET_REACHED)
+            print_target(result, width, out);
+    }
+    (void)fprintf(out, "%u of %u targets reached\n", reached, count);
 }
 
 static void print_changes(const struct results *results, FILE *out)
@@ -275,13 +316,27 @@ static void print_changes(const struct results *results, FILE *out)
         (void)fprintf(out, "%u series compared, %u changed\n", compared, changed);
 }
 
+/* The failures, those of one reason together. */
 static void print_failures(const struct results *results, FILE *out)
 {
+    const char *reason = NULL;
+    guint more = 0;
     for (guint i = 0; i < results->series->len; i++) {
         const struct series *series = g_ptr_array_index(results->series, i);
-        if (series->failure != NULL)
-            (void)fprintf(out, "FAILED %s: %s\n", series->id, series->failure);
+        if (series->failure == NULL)
+            continue;
+        if (reason != NULL && strcmp(reason, series->failure) == 0) {
+            more++;
+            continue;
+        }
+        if (more > 0)
+            (void)fprintf(out, "  and %u more for the same reason\n", more);
+        (void)fprintf(out, "FAILED %s: %s\n", series->id, series->failure);
+        reason = series->failure;
+        more = 0;
     }
+    if (more > 0)
+        (void)fprintf(out, "  and %u more for the same reason\n", more);
 }
 
 void results_print(const struct results *results, FILE *out)

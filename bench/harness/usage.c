@@ -89,6 +89,15 @@ struct usage usage_between(const struct usage *before, const struct usage *after
     };
 }
 
+void usage_add(struct usage *to, const struct usage *from)
+{
+    to->user_ns += from->user_ns;
+    to->system_ns += from->system_ns;
+    to->voluntary_switches += from->voluntary_switches;
+    to->involuntary_switches += from->involuntary_switches;
+    to->written_bytes += from->written_bytes;
+}
+
 struct usage_memory usage_memory_now(void)
 {
     return (struct usage_memory){

@@ -20,6 +20,9 @@ struct usage usage_now(void);
 /* What was used between two readings. */
 struct usage usage_between(const struct usage *before, const struct usage *after);
 
+/* Adds what another process used (its machine_ns is not looked at). */
+void usage_add(struct usage *to, const struct usage *from);
+
 /* Did others use more than USAGE_OTHERS_MAX of the CPUs in that time? */
 #define USAGE_OTHERS_MAX 0.10
 bool usage_was_disturbed(const struct usage *between, double wall_ns, uint32_t cpus);

@@ -148,6 +148,27 @@ static void a_classic_benchmark_is_judged_by_its_floor(void **state)
     temp_dir_free(dir);
 }
 
+static void a_server_is_started_and_loaded(void **state)
+{
+    (void)state;
+    char *dir = temp_dir_new();
+    _cleanup_(output_deinit) struct output output =
+        run_bench(dir, FAST " server/get_p16_none/c50/kvs-native");
+    if (output.code != 0)
+        print_error("%s%s", output.out, output.err);
+    assert_int_equal(output.code, 0);
+    json_t *root = load_results(dir);
+    json_t *series = find_series(root, "get_p16_none/c50/kvs-native");
+    json_t *sample = json_array_get(json_object_get(series, "samples"), 0);
+    json_t *extras = json_object_get(sample, "extras");
+    assert_true(json_number_value(json_object_get(sample, "value")) > 0);
+    assert_true(json_number_value(json_object_get(sample, "p99_ns")) > 0);
+    assert_non_null(json_object_get(extras, "server_cpu_per_request_ns"));
+    assert_true(json_number_value(json_object_get(extras, "generator_cpu_share")) > 0);
+    json_decref(root);
+    temp_dir_free(dir);
+}
+
 static void a_saved_baseline_can_be_compared_with(void **state)
 {
     (void)state;
@@ -208,6 +229,7 @@ int main(void)
         cmocka_unit_test(every_cell_gives_a_figure),
         cmocka_unit_test(patterns_and_peers_choose_what_is_measured),
         cmocka_unit_test(a_classic_benchmark_is_judged_by_its_floor),
+        cmocka_unit_test(a_server_is_started_and_loaded),
         cmocka_unit_test(a_saved_baseline_can_be_compared_with),
         cmocka_unit_test(the_list_names_cells_and_subjects),
         cmocka_unit_test(mistakes_are_explained),
