@@ -31,6 +31,9 @@
 #define FRAME_BYTES_MAX ((uint64_t)256 << 10) /* copied before the slots are moved */
 #define COPIES_MAX      2048u                 /* records in such a frame */
 
+#define PACE_STEP_BYTES                                                                            \
+    ((uint64_t)8 << 20) /* of a victim, after which the writers' pace is set anew */
+
 /* A record that was copied, and its slot. */
 struct copy {
     uint64_t hash;
@@ -295,6 +298,7 @@ static kvs_status pass_victim(struct copier *copier, uint64_t oldest_birth, stru
     const struct segment *victim = copier->victim;
     uint64_t end = atomic_load_explicit(&victim->end, memory_order_acquire);
     uint64_t at = SEGMENT_HEADER_BYTES;
+    uint64_t paced_at = at;
     kvs_status status = KVS_OK;
     while (at < end && status == KVS_OK) {
         struct frame_header header;
@@ -308,6 +312,10 @@ static kvs_status pass_victim(struct copier *copier, uint64_t oldest_birth, stru
                 return damaged(victim, at, err);
             status = pass_record(copier, at, &record, oldest_birth, err);
             at += record_bytes(record.key.len, record.value.len);
+        }
+        if (at - paced_at >= PACE_STEP_BYTES) {
+            space_set_pace(copier->db);
+            paced_at = at;
         }
         if (stopping(copier->db))
             return KVS_CLOSED;

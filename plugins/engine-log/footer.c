@@ -27,9 +27,10 @@
 #define CHECKED_BEGIN   8u                   /* the trailer's CRC covers from here to its end */
 #define SEED_SEED       UINT64_C(0x6B76732D636865)
 #define ENTRIES_MIN     1024u
-#define BUCKET_BITS_MAX 18u   /* of the sort: 1 MiB of counters */
-#define BUCKET_ENTRIES  4u    /* on average */
-#define INSERTION_MAX   32u   /* entries that are sorted by insertion */
+#define BUCKET_BITS_MAX 18u  /* of the sort: 1 MiB of counters */
+#define BUCKET_ENTRIES  4u   /* on average */
+#define INSERTION_MAX   32u  /* entries that are sorted by insertion */
+#define FIND_ENTRIES    256u /* that are read at once */
 #define CHECK_ENTRIES   1024u /* whose CRC is computed at once, so that they are still in the cache */
 
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "footers are mapped as they stand in the file");
@@ -328,13 +329,13 @@ struct trailer {
     uint64_t end;
 };
 
-/* True when the trailer is sound and the file has room for what it says. */
-static bool trailer_read(const struct segment *segment, struct trailer *ret_trailer)
+/* True when the trailer is sound and a file of so many bytes has room for what it says. */
+static bool trailer_parse(const uint8_t *from, uint32_t salt, uint64_t file_bytes,
+                          struct trailer *ret_trailer)
 {
-    const uint8_t *from = segment->memory + segment->bytes - FOOTER_TRAILER_BYTES;
     if (load_le32(from) != MAGIC ||
         load_le32(from + 4) !=
-            crc32c(segment->salt, from + CHECKED_BEGIN, FOOTER_TRAILER_BYTES - CHECKED_BEGIN) ||
+            crc32c(salt, from + CHECKED_BEGIN, FOOTER_TRAILER_BYTES - CHECKED_BEGIN) ||
         load_le32(from + 12) != FOOTER_FORMAT)
         return false;
     struct trailer trailer = {
@@ -346,12 +347,18 @@ static bool trailer_read(const struct segment *segment, struct trailer *ret_trai
         .end = load_le64(from + 48),
     };
     if (trailer.end < SEGMENT_HEADER_BYTES || trailer.end % FOOTER_UNIT != 0 ||
-        trailer.end > segment->bytes - FOOTER_TRAILER_BYTES ||
-        (segment->bytes - FOOTER_TRAILER_BYTES - trailer.end) % FOOTER_ENTRY_BYTES != 0 ||
-        trailer.count != (segment->bytes - FOOTER_TRAILER_BYTES - trailer.end) / FOOTER_ENTRY_BYTES)
+        trailer.end > file_bytes - FOOTER_TRAILER_BYTES ||
+        (file_bytes - FOOTER_TRAILER_BYTES - trailer.end) % FOOTER_ENTRY_BYTES != 0 ||
+        trailer.count != (file_bytes - FOOTER_TRAILER_BYTES - trailer.end) / FOOTER_ENTRY_BYTES)
         return false;
     *ret_trailer = trailer;
     return true;
+}
+
+static bool trailer_read(const struct segment *segment, struct trailer *ret_trailer)
+{
+    return trailer_parse(segment->memory + segment->bytes - FOOTER_TRAILER_BYTES, segment->salt,
+                         segment->bytes, ret_trailer);
 }
 
 bool footer_find_end(const struct segment *segment, uint64_t *ret_end)
@@ -408,5 +415,63 @@ kvs_status footer_open(const struct segment *segment, uint64_t end,
     if (!entries_are_sound(items, end, segment->salt, &trailer))
         return corrupt(segment, end, "the footer is damaged (CRC mismatch)", err);
     *ret_entries = (struct footer_entries){items, trailer.count, NULL};
+    return KVS_OK;
+}
+
+/* ---- finding one record ------------------------------------------------------------------- */
+
+/* The trailer of a segment that may have been sealed since it was mapped. */
+static kvs_status trailer_load(const struct segment *segment, struct trailer *ret_trailer,
+                               struct kvs_error *err)
+{
+    uint8_t trailer[FOOTER_TRAILER_BYTES];
+    uint64_t bytes;
+    uint64_t got;
+    uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
+    kvs_status status = disk_file_size(segment->file, &bytes, err);
+    if (status == KVS_OK && bytes < end + FOOTER_TRAILER_BYTES)
+        return KVS_MISSING;
+    if (status == KVS_OK)
+        status = disk_file_read(segment->file, bytes - FOOTER_TRAILER_BYTES, trailer,
+                                sizeof(trailer), &got, err);
+    if (status != KVS_OK)
+        return status;
+    if (got != sizeof(trailer) || !trailer_parse(trailer, segment->salt, bytes, ret_trailer) ||
+        ret_trailer->end != end || ret_trailer->generation != segment->generation)
+        return corrupt(segment, bytes - FOOTER_TRAILER_BYTES,
+                       "the trailer of the footer is damaged", err);
+    return KVS_OK;
+}
+
+kvs_status footer_find(const struct segment *segment, uint64_t offset,
+                       struct footer_entry *ret_entry, struct kvs_error *err)
+{
+    struct footer_entry entries[FIND_ENTRIES];
+    struct footer_entry found = {.offset = 0};
+    struct trailer trailer;
+    kvs_status status = trailer_load(segment, &trailer, err);
+    if (status != KVS_OK)
+        return status;
+    uint32_t crc = segment->salt;
+    for (uint64_t i = 0; i < trailer.count;) {
+        uint64_t count = trailer.count - i < FIND_ENTRIES ? trailer.count - i : FIND_ENTRIES;
+        uint64_t got;
+        status = disk_file_read(segment->file, trailer.end + i * FOOTER_ENTRY_BYTES, entries,
+                                count * FOOTER_ENTRY_BYTES, &got, err);
+        if (status != KVS_OK)
+            return status;
+        if (got != count * FOOTER_ENTRY_BYTES)
+            break;
+        crc = crc32c(crc, entries, got);
+        for (uint64_t each = 0; each < count; each++)
+            if ((uint64_t)entries[each].offset * FOOTER_UNIT == offset)
+                found = entries[each];
+        i += count;
+    }
+    if (crc != trailer.crc)
+        return corrupt(segment, trailer.end, "the footer is damaged (CRC mismatch)", err);
+    if (found.offset == 0)
+        return KVS_MISSING;
+    *ret_entry = found;
     return KVS_OK;
 }

@@ -104,6 +104,14 @@ KVS_MUST_USE kvs_status footer_write(struct segment *segment, const struct foote
 KVS_MUST_USE kvs_status footer_open(const struct segment *segment, uint64_t end,
                                     struct footer_entries *ret_entries, struct kvs_error *err);
 
+/*
+ * The entry of the record at `offset` of a sealed segment, to know whose record that is when its own
+ * bytes cannot be believed. Reads the whole footer from the file: slow. KVS_OK; KVS_MISSING: there
+ * is no footer, or no such record; KVS_CORRUPT, KVS_IO.
+ */
+KVS_MUST_USE kvs_status footer_find(const struct segment *segment, uint64_t offset,
+                                    struct footer_entry *ret_entry, struct kvs_error *err);
+
 /* Where the frames of a segment end, as the trailer at the end of its file says, whatever its
    generation: for salvaging. False: there is no sound trailer. Uses memory, bytes, salt. */
 bool footer_find_end(const struct segment *segment, uint64_t *ret_end);

@@ -20,7 +20,6 @@
  */
 #include "publish.h"
 
-#include <assert.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -74,14 +73,29 @@ static void settle_reservation(struct kvs_db *db, const struct placed *placed)
         index_unreserve(db->index, &placed->hash, 1);
 }
 
+static void insert(struct kvs_db *db, const struct placed *placed)
+{
+    char message[STORE_FAULT_MAX] = "";
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    if (placed->reserved) {
+        index_insert_reserved(db->index, placed->hash, placed->place);
+        return;
+    }
+    /* The key had a slot when this was decided. It has it still, but the disk does not deliver the
+       record any more that says so. */
+    if (index_insert(db->index, placed->hash, placed->place) == KVS_OK)
+        return;
+    (void)kvs_error_set(&error, KVS_NO_MEMORY, 0, "out of memory for the index");
+    store_fail(db, &error);
+}
+
 /* Puts the record's place where the key's slot is, or into a new one. Returns what was there. */
 static uint64_t put(struct kvs_db *db, const struct placed *placed, struct record *ret_old)
 {
     for (;;) {
         uint64_t old_place = store_find(db, placed->hash, placed->op->key, ret_old);
         if (old_place == PLACE_NONE) {
-            assert(placed->reserved);
-            index_insert_reserved(db->index, placed->hash, placed->place);
+            insert(db, placed);
             return PLACE_NONE;
         }
         if (index_replace(db->index, placed->hash, old_place, placed->place)) { /* I5 */
@@ -129,8 +143,7 @@ void publish_add(struct kvs_db *db, const struct placed *placed)
                 continue; /* I5 */
             settle_reservation(db, placed);
         } else if (placed->op->kind == KVS_OP_SET) {
-            assert(placed->reserved);
-            index_insert_reserved(db->index, placed->hash, placed->place);
+            insert(db, placed);
         }
         count_change(db, placed, old_place, &old);
         return;

@@ -4,14 +4,13 @@
  *
  * A candidate with another key is nearly always another key's (the index keeps 16 bits of the hash).
  * But it may be the record that is looked for with a damaged key, so its CRC is checked before it is
- * passed over: damage is reported, never answered with "not found".
+ * passed over: where no sound record has the key, damage is reported, never answered with "not found".
  *
  * A page that the disk does not deliver reads as zeros, and marks its segment (sigbus.h): what is not
  * sound there is KVS_IO, and what was shown from there is looked at once more afterwards.
  */
 #include "reader.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "publish.h"
@@ -26,19 +25,6 @@ struct sight {
     struct record record;
 };
 
-static kvs_status corrupt(const struct segment *segment, uint64_t place, struct kvs_error *err)
-{
-    char name[SEGMENT_NAME_MAX];
-    if (segment_failed(segment)) /* zeros, not the file's */
-        return segment_say_failed(segment, err);
-    segment_name(segment->number, name);
-    return kvs_error_set(
-        err, KVS_CORRUPT, 0,
-        "the record at %s offset %" PRIu64
-        " is damaged (CRC mismatch); stop the server, and see --verify and --repair",
-        name, place_offset_bytes(place));
-}
-
 static kvs_status sight_take(const struct kvs_db *db, uint64_t place, struct sight *ret,
                              struct kvs_error *err)
 {
@@ -46,7 +32,7 @@ static kvs_status sight_take(const struct kvs_db *db, uint64_t place, struct sig
     if (record_view(ret->from, ret->segment->bytes - place_offset_bytes(place), &ret->record) &&
         record_is_sound(ret->from, ret->segment->salt, &ret->record))
         return KVS_OK;
-    return corrupt(ret->segment, place, err);
+    return store_say_damaged(db, place, err);
 }
 
 /* After the record was shown: what was sound before may have been gone by then. Zeros that took the
@@ -76,10 +62,13 @@ static kvs_status find_visible(const struct kvs_db *db, uint64_t hash, struct kv
 {
     struct index_cursor cursor;
     uint64_t place;
+    kvs_status damage = KVS_NOT_FOUND;
     index_cursor_begin(&cursor, db->index, hash);
     while ((place = index_cursor_next(&cursor)) != PLACE_NONE) {
         kvs_status status = look_at(db, place, key, ret, err);
-        if (status == KVS_NOT_FOUND)
+        if (status < 0)
+            damage = status; /* perhaps another key's */
+        if (status != KVS_OK)
             continue;
         while (status == KVS_OK) {
             uint64_t visible = publish_visible(db, place, ret->record.sequence);
@@ -92,7 +81,7 @@ static kvs_status find_visible(const struct kvs_db *db, uint64_t hash, struct kv
         }
         return status;
     }
-    return KVS_NOT_FOUND;
+    return damage;
 }
 
 kvs_status reader_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,

@@ -16,13 +16,13 @@
 #include <string.h>
 
 #include "parallel.h"
+#include "progress.h"
 
-#define BLOCK_SHARDS      64u   /* shards that a worker takes at once */
-#define WINNERS_MIN       2048u /* a power of two */
-#define HOME_FACTOR       UINT64_C(0x9E3779B97F4A7C15)
-#define PRINT_SHIFT       32
-#define NUMBER_MASK       UINT64_C(0xFFFFFFFF)
-#define PROGRESS_EVERY_NS UINT64_C(5000000000)
+#define BLOCK_SHARDS 64u   /* shards that a worker takes at once */
+#define WINNERS_MIN  2048u /* a power of two */
+#define HOME_FACTOR  UINT64_C(0x9E3779B97F4A7C15)
+#define PRINT_SHIFT  32
+#define NUMBER_MASK  UINT64_C(0xFFFFFFFF)
 
 /* The newest entry of a key so far. */
 struct winner {
@@ -55,19 +55,9 @@ struct rebuild {
     const struct footer_entries *lists;
     uint32_t count;
     uint32_t shards;
-    uint32_t blocks;
     struct builder *builders; /* by worker */
-    /* For the log. Changed by all workers, relaxed. */
-    _Atomic uint32_t blocks_done;
-    _Atomic uint64_t logged_ns;
+    struct progress progress; /* by block */
 };
-
-/* Opening is half reading the segments' entries, half building the index of them. */
-static void tell_progress(const struct kvs_db *db, uint64_t done, uint64_t total)
-{
-    if (db->progress != NULL)
-        db->progress(db->progress_arg, done, total);
-}
 
 /* ---- the winners of a shard --------------------------------------------------------------- */
 
@@ -215,20 +205,6 @@ static uint64_t first_from(const struct footer_entries *entries, uint64_t hash)
     return begin;
 }
 
-static void log_progress(struct rebuild *rebuild)
-{
-    const struct kvs_host *host = rebuild->db->host;
-    uint32_t done = atomic_fetch_add_explicit(&rebuild->blocks_done, 1, memory_order_relaxed) + 1;
-    tell_progress(rebuild->db, (uint64_t)rebuild->blocks + done, 2 * (uint64_t)rebuild->blocks);
-    uint64_t now_ns = host->now_ns(host);
-    uint64_t logged_ns = atomic_load_explicit(&rebuild->logged_ns, memory_order_relaxed);
-    if (now_ns - logged_ns >= PROGRESS_EVERY_NS &&
-        atomic_compare_exchange_strong_explicit(&rebuild->logged_ns, &logged_ns, now_ns,
-                                                memory_order_relaxed, memory_order_relaxed))
-        store_log(rebuild->db, KVS_LOG_INFO, "building the index: %" PRIu32 " %% done",
-                  (uint32_t)((uint64_t)done * 100 / rebuild->blocks));
-}
-
 static void build_block(void *arg, uint32_t worker, uint32_t block)
 {
     struct rebuild *rebuild = arg;
@@ -242,7 +218,7 @@ static void build_block(void *arg, uint32_t worker, uint32_t block)
         builder->cursors[list] = first_from(&rebuild->lists[list], hash);
     for (; shard < end && builder->status == KVS_OK; shard++)
         builder->status = build_shard(rebuild, builder, shard);
-    log_progress(rebuild);
+    progress_step(&rebuild->progress);
 }
 
 /* Makes the sums of all workers the segments' figures. */
@@ -297,10 +273,10 @@ kvs_status rebuild_index(struct kvs_db *db, struct segment *const *segments,
         .lists = entries,
         .count = count,
         .shards = shards,
-        .blocks = blocks,
         .builders = builders,
-        .logged_ns = db->host->now_ns(db->host),
     };
+    progress_begin(&rebuild.progress, db, "building the index, parts", blocks,
+                   PROGRESS_SECOND_HALF);
     kvs_status status = KVS_OK;
     for (uint32_t i = 0; i < workers && status == KVS_OK; i++)
         if (!builder_init(&builders[i], count))
@@ -324,8 +300,7 @@ struct gathering {
     /* By segment: each written by the one worker that has it. */
     struct footer_entries *entries;
     struct parallel_failure failure;
-    uint32_t count;
-    _Atomic uint32_t done; /* segments; changed by all workers, relaxed */
+    struct progress progress; /* by segment */
 };
 
 /* The entries of a segment's frames, all CRCs checked. */
@@ -373,8 +348,7 @@ static void gather_task(void *arg, uint32_t worker, uint32_t i)
     kvs_status status = gather(gathering, i, &error);
     if (status != KVS_OK)
         parallel_failure_note(&gathering->failure, i, status, &error);
-    uint32_t done = atomic_fetch_add_explicit(&gathering->done, 1, memory_order_relaxed) + 1;
-    tell_progress(gathering->db, done, 2 * (uint64_t)gathering->count);
+    progress_step(&gathering->progress);
 }
 
 kvs_status rebuild_entries(struct kvs_db *db, struct segment *const *segments, uint32_t count,
@@ -385,12 +359,12 @@ kvs_status rebuild_entries(struct kvs_db *db, struct segment *const *segments, u
         .db = db,
         .segments = segments,
         .secret = secret,
-        .count = count,
         .entries = calloc(count > 0 ? count : 1, sizeof(*ret_entries)),
     };
     if (gathering.entries == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory to build the index");
     parallel_failure_init(&gathering.failure, err);
+    progress_begin(&gathering.progress, db, "reading segments", count, PROGRESS_FIRST_HALF);
     parallel_run(threads, count, gather_task, &gathering);
     kvs_status status = gathering.failure.status;
     for (uint32_t i = 0; i < count; i++) {

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "keeper.h"
+#include "progress.h"
 #include "recovery_index.h"
 #include "scan.h"
 
@@ -373,12 +374,15 @@ static kvs_status find_segments(struct recovery *recovery, struct kvs_error *err
     recovery->count = count;
     for (uint32_t i = 0; i < count; i++)
         recovery->found[i].known = *manifest_segment_at(db->manifest, i);
+    struct progress progress;
+    progress_begin(&progress, db, "opening segments", count, PROGRESS_NONE);
     for (uint32_t i = 0; i < count; i++) {
         struct found *found = &recovery->found[i];
         kvs_status status = found->known.removing ? remove_found(recovery, found, err)
                                                   : open_found(recovery, found, err);
         if (status != KVS_OK)
             return status;
+        progress_step(&progress);
     }
     return KVS_OK;
 }

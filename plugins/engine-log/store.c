@@ -1,9 +1,12 @@
 /* See store.h: what all parts of the engine call. */
 #include "store.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "footer.h"
 
 #define LINE_MAX_BYTES 1024u
 
@@ -57,6 +60,52 @@ bool store_has_key(const struct kvs_db *db, uint64_t place, struct kvs_bytes key
            memcmp(ret_record->key.ptr, key.ptr, key.len) == 0;
 }
 
+bool store_is_sound(const struct kvs_db *db, uint64_t place)
+{
+    const struct segment *segment;
+    struct record record;
+    const uint8_t *from = store_record_at(db, place, &segment);
+    return record_view(from, segment->bytes - place_offset_bytes(place), &record) &&
+           record_is_sound(from, segment->salt, &record);
+}
+
+kvs_status store_say_damaged(const struct kvs_db *db, uint64_t place, struct kvs_error *err)
+{
+    char name[SEGMENT_NAME_MAX];
+    const struct segment *segment = segment_at(&db->table, place_segment(place));
+    if (segment_failed(segment)) /* zeros, not the file's */
+        return segment_say_failed(segment, err);
+    segment_name(segment->number, name);
+    return kvs_error_set(err, KVS_CORRUPT, 0,
+                         "the record at %s offset %" PRIu64
+                         " is damaged (CRC mismatch); stop the server, and see --verify and "
+                         "--repair",
+                         name, place_offset_bytes(place));
+}
+
+/* True when a record that does not seem to have the key has it all the same, only that its bytes are
+   damaged. */
+static bool had_key(const struct kvs_db *db, uint64_t place, uint64_t hash, struct kvs_bytes key,
+                    struct record *ret_record)
+{
+    const struct segment *segment = segment_at(&db->table, place_segment(place));
+    struct footer_entry entry;
+    if (store_is_sound(db, place) ||
+        atomic_load_explicit(&segment->sealed, memory_order_acquire) == 0 ||
+        footer_find(segment, place_offset_bytes(place), &entry, NULL) != KVS_OK)
+        return false;
+    struct kvs_bytes secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES};
+    if (entry.hash != hash || entry.check != footer_check_of(footer_seed(secret), key))
+        return false;
+    *ret_record = (struct record){
+        .sequence = entry.sequence,
+        .kind = footer_entry_is_tombstone(&entry) ? RECORD_TOMBSTONE : RECORD_SET,
+        .key = key,
+        .value = {NULL, footer_entry_bytes(&entry) - RECORD_HEADER_BYTES - key.len},
+    };
+    return true;
+}
+
 uint64_t store_find(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
                     struct record *ret_record)
 {
@@ -64,7 +113,7 @@ uint64_t store_find(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key
     uint64_t place;
     index_cursor_begin(&cursor, db->index, hash);
     while ((place = index_cursor_next(&cursor)) != PLACE_NONE) {
-        if (store_has_key(db, place, key, ret_record))
+        if (store_has_key(db, place, key, ret_record) || had_key(db, place, hash, key, ret_record))
             return place;
     }
     return PLACE_NONE;

@@ -208,8 +208,17 @@ static inline const uint8_t *store_record_at(const struct kvs_db *db, uint64_t p
 bool store_has_key(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
                    struct record *ret_record);
 
+/* True when the record at this place is what was written there. As above. */
+bool store_is_sound(const struct kvs_db *db, uint64_t place);
+
+/* KVS_CORRUPT, or KVS_IO where the disk does not deliver it: the record at this place, for the caller's
+   caller. As above. */
+kvs_status store_say_damaged(const struct kvs_db *db, uint64_t place, struct kvs_error *err);
+
 /* The place of a key's newest record in the index (which may be a tombstone on its way out), or
-   PLACE_NONE. Inside a read section; for writers: it sees what is being published. */
+   PLACE_NONE. Inside a read section; for writers: it sees what is being published. A record whose bytes
+   are damaged is found too, where its segment's footer says whose it is: its value is then only a
+   length. The bytes of no record are believed: see store_is_sound. */
 uint64_t store_find(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
                     struct record *ret_record);
 
