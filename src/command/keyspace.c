@@ -1,9 +1,9 @@
 /*
  * See keyspace.h. The thread does flushes first, then pieces of the sweeper's passes.
  *
- * I1  The lock guards the list of flushes and `stop`, nothing else: nobody holds it while the engine
- *     is called. The sweep and the removal belong to the thread.
- * I2  Each accepted flush is answered once: by the thread, or with KVS_CLOSED by free.
+ * I1  The lock guards the list of flushes and the thread's beginning and end: nobody holds it while
+ *     the engine is called. The sweep and the removal belong to the thread.
+ * I2  Each accepted flush is answered once: by the thread, or with KVS_CLOSED by keyspace_stop.
  */
 #include "command/keyspace.h"
 
@@ -38,14 +38,14 @@ struct keyspace {
     const struct log *log;
     int64_t (*now_ms)(void *);
     void *now_arg;
-    bool has_thread;
-    pthread_t thread;
     struct scan_cursors *cursors; /* for engines with an order, else NULL */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct flush *flushes; /* owned; oldest first; under the lock */
     bool stop;             /* under the lock */
+    bool has_thread;       /* under the lock: it is to be joined */
+    pthread_t thread;
 
     /* The thread's. */
     struct sweep sweep;
@@ -241,35 +241,54 @@ kvs_status keyspace_new(const struct keyspace_config *config, struct keyspace **
         keyspace_free(keyspace);
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     }
-    if (!config->no_thread && walk_is_possible(config->store)) {
-        int error = pthread_create(&keyspace->thread, NULL, run, keyspace);
-        keyspace->has_thread = error == 0;
-        if (error != 0) {
-            keyspace_free(keyspace);
-            return kvs_error_set(err, KVS_NO_MEMORY, error, "cannot start the sweeper's thread: %s",
-                                 strerror(error));
-        }
-        config->store->expiry_lowered_arg = keyspace;
-        config->store->expiry_lowered = wake;
-    }
+    config->store->expiry_lowered_arg = keyspace;
+    config->store->expiry_lowered = wake;
     *ret_keyspace = keyspace;
     return KVS_OK;
+}
+
+kvs_status keyspace_start(struct keyspace *keyspace, struct kvs_error *err)
+{
+    if (!walk_is_possible(keyspace->store))
+        return KVS_OK;
+    int error = 0;
+    (void)pthread_mutex_lock(&keyspace->lock);
+    if (!keyspace->stop) {
+        error = pthread_create(&keyspace->thread, NULL, run, keyspace);
+        keyspace->has_thread = error == 0;
+    }
+    (void)pthread_mutex_unlock(&keyspace->lock);
+    return error == 0 ? KVS_OK
+                      : kvs_error_set(err, KVS_NO_MEMORY, error,
+                                      "cannot start the sweeper's thread: %s", strerror(error));
+}
+
+void keyspace_stop(struct keyspace *keyspace)
+{
+    struct flush *flush;
+    if (keyspace == NULL)
+        return;
+    (void)pthread_mutex_lock(&keyspace->lock);
+    keyspace->stop = true;
+    bool has_thread = keyspace->has_thread;
+    keyspace->has_thread = false;
+    (void)pthread_cond_signal(&keyspace->changed);
+    (void)pthread_mutex_unlock(&keyspace->lock);
+    if (has_thread)
+        (void)pthread_join(keyspace->thread, NULL);
+    while ((flush = take_flush(keyspace)) != NULL) { /* I2 */
+        flush->complete(flush->arg,
+                        kvs_error_set(flush->err, KVS_CLOSED, 0, "the server is stopping"));
+        free(flush);
+    }
 }
 
 void keyspace_free(struct keyspace *keyspace)
 {
     if (keyspace == NULL)
         return;
-    (void)pthread_mutex_lock(&keyspace->lock);
-    keyspace->stop = true;
-    (void)pthread_cond_signal(&keyspace->changed);
-    (void)pthread_mutex_unlock(&keyspace->lock);
-    if (keyspace->has_thread)
-        (void)pthread_join(keyspace->thread, NULL);
+    keyspace_stop(keyspace);
     keyspace->store->expiry_lowered = NULL;
-    for (struct flush *flush; (flush = take_flush(keyspace)) != NULL; free(flush)) /* I2 */
-        flush->complete(flush->arg,
-                        kvs_error_set(flush->err, KVS_CLOSED, 0, "the server is stopping"));
     sweep_deinit(&keyspace->sweep);
     walk_deinit(&keyspace->flush_walk);
     walk_deinit(&keyspace->sample);
@@ -305,10 +324,10 @@ static uint64_t figure(const _Atomic uint64_t *from)
 void keyspace_visit_stats(const struct keyspace *keyspace, kvs_stat_fn visit, void *arg)
 {
     const struct sweep_figures *figures = &keyspace->sweep.figures;
-    visit(arg, "expired_keys_total", figure(&figures->expired_keys));
+    visit(arg, "expired_keys", figure(&figures->expired_keys));
     visit(arg, "expiring_keys", figure(&figures->expiring_keys));
-    visit(arg, "sweep_keys_total", figure(&figures->seen_keys));
-    visit(arg, "sweep_passes_total", figure(&figures->passes));
+    visit(arg, "sweep_keys", figure(&figures->seen_keys));
+    visit(arg, "sweep_passes", figure(&figures->passes));
 }
 
 struct placing {

@@ -25,14 +25,18 @@ struct keyspace_config {
     const struct log *log;     /* outlives it */
     int64_t (*now_ms)(void *); /* the clock, Unix time; NULL: the system's */
     void *now_arg;
-    bool no_thread; /* for tests: keyspace_work is called instead */
 };
 
-/* Starts the sweeper's thread. KVS_OK or KVS_NO_MEMORY. */
+/* Before the store is opened. KVS_OK or KVS_NO_MEMORY. */
 KVS_MUST_USE kvs_status keyspace_new(const struct keyspace_config *config,
                                      struct keyspace **ret_keyspace, struct kvs_error *err);
-/* Ends the thread, at the end of the piece at hand; who waits for a flush gets KVS_CLOSED. NULL is
-   fine. */
+/* After it was opened: starts the thread. Where the engine cannot list its keys there is none to start.
+   KVS_OK or KVS_NO_MEMORY. */
+KVS_MUST_USE kvs_status keyspace_start(struct keyspace *keyspace, struct kvs_error *err);
+/* Ends the thread, at the end of the piece at hand; who waits for a flush gets KVS_CLOSED, and so does
+   who asks for one later. One that was not started or is stopped is fine; so is NULL. */
+void keyspace_stop(struct keyspace *keyspace);
+/* Stops it, too. NULL is fine. */
 void keyspace_free(struct keyspace *keyspace);
 
 /* How many keys there are, those included that expired and are not removed yet; UINT64_MAX: the
@@ -63,12 +67,12 @@ KVS_MUST_USE kvs_status keyspace_sample(struct keyspace *keyspace, struct kvs_tl
                                                          struct kvs_bytes stored),
                                         void *arg, struct kvs_error *err);
 
-/* The sweeper's figures: expired_keys_total, sweep_keys_total, sweep_passes_total, and
-   expiring_keys as of the last pass. */
+/* The sweeper's figures: expired_keys, sweep_keys, sweep_passes; and expiring_keys as of the
+   last pass. */
 void keyspace_visit_stats(const struct keyspace *keyspace, kvs_stat_fn visit, void *arg);
 
 /*
- * With no_thread: does one piece of what there is to do (of a flush, of a pass). The moment in Unix
+ * For tests, where it was not started: does one piece of what there is to do (of a flush, of a pass). The moment in Unix
  * milliseconds at which there is more: INT64_MAX: not before something changes.
  */
 int64_t keyspace_work(struct keyspace *keyspace);

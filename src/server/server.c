@@ -61,6 +61,7 @@ struct kvs_server {
     struct plugin *engine_plugin;
     struct plugin_host *engine_host;
     struct store store;
+    struct keyspace *keyspace;
     struct workers workers;
     struct server_pool pool;
     struct listeners listeners;
@@ -141,9 +142,12 @@ static kvs_status open_store(struct kvs_server *server, const struct settings *s
     };
     store_prepare(&server->store, &server->engine_plugin->ops.engine, &settings->limits);
     server->store.engine_name = server->engine_plugin->name;
-    if ((settings->config->flags & KVS_SERVER_OPEN_LATE) != 0)
+    const struct keyspace_config keyspace = {.store = &server->store, .log = &server->log};
+    status = keyspace_new(&keyspace, &server->keyspace, err);
+    if (status == KVS_OK && (settings->config->flags & KVS_SERVER_OPEN_LATE) != 0)
         return KVS_OK;
-    status = store_open_prepared(&server->store, &server->opening.config, err);
+    if (status == KVS_OK)
+        status = store_open_prepared(&server->store, &server->opening.config, err);
     if (status != KVS_OK)
         data_dir_unclaim(&server->data_dir);
     return status;
@@ -290,6 +294,7 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     server->reactor.pool = server->pool.pool;
     server->commands = (struct command_context){
         .store = &server->store,
+        .keyspace = server->keyspace,
         .engine_name = server->engine_plugin->name,
         .visit_stats = server_stats_visit,
         .visit_stats_arg = &server->stats,
@@ -299,6 +304,7 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     };
     server->stats = (struct server_stats){
         .store = &server->store,
+        .keyspace = server->keyspace,
         .workers = &server->workers,
         .connections = &server->connections,
         .reactor = &server->reactor,
@@ -524,6 +530,7 @@ static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
     if (status == KVS_OK)
         status = stopped;
     workers_deinit(&server->workers); /* I1 */
+    keyspace_free(TAKE(server->keyspace));
     kvs_status closed = store_close(&server->store, status == KVS_OK ? err : NULL);
     listeners_close(&server->listeners);
     return status != KVS_OK ? status : closed;
@@ -533,6 +540,13 @@ static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
 static void store_opened(void *arg, kvs_status status)
 {
     struct kvs_server *server = arg;
+    char message[KVS_ERROR_MESSAGE_MAX] = "";
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    if (status == KVS_OK) {
+        status = keyspace_start(server->keyspace, &error);
+        if (status != KVS_OK)
+            log_error(&server->log, "%s; stopping", message);
+    }
     if (status != KVS_OK) {
         kvs_server_stop(server);
         return;
@@ -569,6 +583,7 @@ kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err)
         serve_until_stop(server);
     atomic_store(&server->state.phase, SERVER_STOPPING);
     log_info(&server->log, "stopping");
+    keyspace_stop(server->keyspace); /* whoever waits for it is answered */
     end_connections(server);
     kvs_status down = take_down(server, status == KVS_OK ? err : NULL);
     if (status == KVS_OK)

@@ -71,6 +71,7 @@ void server_stats_visit(void *arg, kvs_stat_fn visit, void *visit_arg)
     struct prefixed pool = {"pool_", visit, visit_arg};
     struct prefixed engine = {"engine_", visit, visit_arg};
     visit_server(stats, visit, visit_arg);
+    keyspace_visit_stats(stats->keyspace, visit, visit_arg);
     visit_pool(stats, visit_prefixed, &pool);
     plugin_host_visit_metrics(stats->pool->host, visit_prefixed, &pool);
     if (store_is_open(stats->store) && stats->store->engine->stats != NULL)

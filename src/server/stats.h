@@ -6,6 +6,7 @@
 
 #include <kvs/engine.h>
 
+#include "command/keyspace.h"
 #include "command/store.h"
 #include "plugin/host.h"
 #include "server/connection_set.h"
@@ -16,6 +17,7 @@
 /* Where the figures come from. Constant while the server runs. */
 struct server_stats {
     struct store *store;
+    struct keyspace *keyspace;
     struct workers *workers;
     struct connection_set *connections;
     struct reactor *reactor;

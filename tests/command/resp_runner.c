@@ -29,8 +29,7 @@ static void open_keyspace(struct resp_runner *runner)
     struct keyspace_config config = {.store = &runner->store.store,
                                      .log = &runner->store.log,
                                      .now_ms = runner_now,
-                                     .now_arg = runner,
-                                     .no_thread = true};
+                                     .now_arg = runner};
     assert_int_equal(KVS_OK, keyspace_new(&config, &runner->context.keyspace, NULL));
     runner->context.store = &runner->store.store;
     runner->context.engine_name = "test";

@@ -156,8 +156,8 @@ static uint64_t figures[4]; /* by take_figure */
 static void take_figure(void *arg, const char *name, uint64_t value)
 {
     (void)arg;
-    static const char *const names[] = {"expired_keys_total", "expiring_keys", "sweep_keys_total",
-                                        "sweep_passes_total"};
+    static const char *const names[] = {"expired_keys", "expiring_keys", "sweep_keys",
+                                        "sweep_passes"};
     for (unsigned i = 0; i < 4; i++) {
         if (strcmp(name, names[i]) == 0)
             figures[i] = value;
@@ -263,12 +263,15 @@ static void test_thread(struct resp_runner *runner)
     struct keyspace_config config = {.store = &runner->store.store, .log = &runner->store.log};
     keyspace_free(runner->context.keyspace);
     assert_int_equal(KVS_OK, keyspace_new(&config, &runner->context.keyspace, NULL));
+    assert_int_equal(KVS_OK, keyspace_start(runner->context.keyspace, NULL));
     fill(runner, "key", " PX 1", 700);
     wait_until(is_empty, runner);
     assert_int_equal(700, expired_keys(runner));
     fill(runner, "key", "", 700);
     expect_reply(runner, "FLUSHALL", "+OK");
     assert_true(is_empty(runner));
+    keyspace_stop(runner->context.keyspace);
+    expect_reply(runner, "FLUSHALL", "-ERR the server is stopping");
 }
 
 /* ---- all of them on every kind that can list its keys ----------------------------------------- */
