@@ -23,6 +23,7 @@ void store_prepare(struct store *store, const struct kvs_engine_ops *engine,
     store->one_writer = (engine->capabilities & KVS_ENGINE_CONCURRENT_WRITERS) == 0;
     /* Nobody knows what is there from before. */
     atomic_store_explicit(&store->expiry_due_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&store->expiry_seen, true, memory_order_relaxed);
     (void)pthread_mutex_init(&store->writer, NULL);
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_init(&store->stripes[i], NULL);

@@ -30,8 +30,11 @@ struct store {
     bool one_writer;
     /* The earliest moment (Unix milliseconds) at which something expires that was set since the
        sweeper's last pass began (keyspace.h); INT64_MAX: nothing was. Lowered by any writer before the
-       value is in the engine, reset by the sweeper. Relaxed: it only says when to look. */
+       value is in the engine, relaxed; taken by the sweeper, release: who then finds INT64_MAX
+       (acquire) also finds expiry_seen. */
     _Atomic int64_t expiry_due_ms;
+    /* False: the sweeper's last passes saw nothing that expires. Written by it only. */
+    _Atomic bool expiry_seen;
     /* Called when that was lowered, on any thread; NULL: nobody asks. Set before the store is used. */
     void (*expiry_lowered)(void *arg);
     void *expiry_lowered_arg;
@@ -64,6 +67,13 @@ static inline bool store_is_open(const struct store *store)
 /* Closes it: what was acknowledged is durable when this gives KVS_OK. No call is outstanding. A
    zeroed or closed store is fine. */
 kvs_status store_close(struct store *store, struct kvs_error *err);
+
+/* False: nothing in the store expires. */
+static inline bool store_is_expiring(const struct store *store)
+{
+    return atomic_load_explicit(&store->expiry_due_ms, memory_order_acquire) != INT64_MAX ||
+           atomic_load_explicit(&store->expiry_seen, memory_order_relaxed);
+}
 
 /* Lowers expiry_due_ms. */
 void store_lower_expiry(struct store *store, int64_t expires_at_ms);

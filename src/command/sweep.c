@@ -62,8 +62,9 @@ int64_t sweep_due_ms(const struct sweep *sweep)
 
 static void begin_pass(struct sweep *sweep)
 {
+    atomic_store_explicit(&sweep->store->expiry_seen, true, memory_order_relaxed);
     sweep->noted_ms = /* I2 */
-        atomic_exchange_explicit(&sweep->store->expiry_due_ms, INT64_MAX, memory_order_relaxed);
+        atomic_exchange_explicit(&sweep->store->expiry_due_ms, INT64_MAX, memory_order_release);
     walk_restart(&sweep->walk);
     sweep->left = 0;
     sweep->due_ms = INT64_MAX;
@@ -105,6 +106,8 @@ static void end_pass(struct sweep *sweep)
         sweep->empty_passes = 0;
     } else if (++sweep->empty_passes == 1) { /* I2 */
         sweep->due_ms = sweep->now_ms + LAST_REST_MS;
+    } else {
+        atomic_store_explicit(&sweep->store->expiry_seen, false, memory_order_relaxed);
     }
 }
 

@@ -217,6 +217,7 @@ static void test_sweep_rests(struct resp_runner *runner)
     runner->now_ms = NOW;
     fill(runner, "key", "", 100);
     assert_int_equal(INT64_MAX, work_until(runner, NOW + INT64_C(1000000000)));
+    assert_false(store_is_expiring(runner->context.store));
     (void)expired_keys(runner);
     uint64_t seen = figures[2];
     assert_int_equal(2, figures[3]);
@@ -227,6 +228,9 @@ static void test_sweep_rests(struct resp_runner *runner)
     assert_int_equal(seen, figures[2]);
     /* After the last of those that expire it makes sure, and rests again. */
     expect_reply(runner, "SET key1 y PX 100", "+OK");
+    assert_true(store_is_expiring(runner->context.store));
+    (void)work_until(runner, runner->now_ms + 1);
+    assert_true(store_is_expiring(runner->context.store));
     assert_int_equal(INT64_MAX, work_until(runner, runner->now_ms + INT64_C(1000000000)));
     assert_int_equal(1, expired_keys(runner));
     assert_int_equal(99, keyspace_count(runner->context.store));
