@@ -19,8 +19,9 @@
 #include "protocol/codec.h"
 #include "protocol/request.h"
 
-/* What commands need of the server around them. Read-only while it serves. */
 #define LOADING_TEXT_MAX 128u
+
+/* What commands need of the server around them. Read-only while it serves. */
 struct command_context {
     struct store *store;
     struct keyspace *keyspace; /* NULL: there is none, and what needs it says so */

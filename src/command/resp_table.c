@@ -18,6 +18,7 @@
 #include "command/resp_data.h"
 #include "command/resp_info.h"
 #include "command/resp_introspection.h"
+#include "command/resp_multi.h"
 
 #define HASHED_BYTES   8u
 #define CASE_MASK      0xDFDFDFDFDFDFDFDFull /* without the bit that makes a letter a small one */
@@ -37,6 +38,7 @@ static const struct resp_command *const arrays[] = {
     resp_info_commands,
     resp_introspection_commands,
     resp_keys,
+    resp_multi_commands,
     resp_scan,
     resp_set_commands,
     resp_strings,

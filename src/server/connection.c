@@ -25,12 +25,18 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/address.h"
 
 #include "base/clock.h"
 
 #define TURN_BYTES ((uint64_t)262144) /* bytes read in one turn before others get theirs */
+/* Bytes of room for what is announced and has not come: beyond them room grows with what came. */
+#define RESERVE_AT_ONCE ((uint64_t)1048576)
 
 enum handover {
     HANDOVER_NONE,
@@ -49,18 +55,36 @@ enum step {
     STEP_YIELD,  /* others first */
 };
 
-struct connection *connection_new(int fd, const struct listener *listener,
+/* The text of one end of a socket. */
+static void describe_end(int fd, int (*get_end)(int, struct sockaddr *, socklen_t *),
+                         char text[ADDRESS_TEXT_MAX])
+{
+    struct address address = {.size = sizeof(address.storage)};
+    (void)snprintf(text, ADDRESS_TEXT_MAX, "?");
+    if (get_end(fd, (struct sockaddr *)&address.storage, &address.size) == 0)
+        address_format(&address, text);
+}
+
+struct connection *connection_new(int fd, uint64_t id, const struct listener *listener,
                                   const struct connection_service *service)
 {
+    char address[ADDRESS_TEXT_MAX];
+    char local_address[ADDRESS_TEXT_MAX];
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL)
         return NULL;
     connection->transport.fd = fd;
     connection->service = service;
-    session_init(&connection->session, &service->sessions);
-    connection->session.trusted =
-        service->access == NULL || !access_needed_at(service->access, listener);
-    connection->trusted = connection->session.trusted;
+    describe_end(fd, getpeername, address);
+    describe_end(fd, getsockname, local_address);
+    struct session_peer peer = {
+        .id = id,
+        .address = address,
+        .local_address = local_address,
+        .trusted = service->access == NULL || !access_needed_at(service->access, listener),
+    };
+    session_init(&connection->session, &service->sessions, &peer);
+    connection->trusted = peer.trusted;
     if (service->blocking)
         (void)sem_init(&connection->completed, 0, 0);
     return connection;
@@ -132,8 +156,10 @@ static kvs_status make_room(struct connection *connection, struct worker *worker
     }
     uint64_t have = buffer_size(input);
     uint64_t needed = connection->session.needed;
-    if (needed > have)
-        return buffer_reserve(input, needed - have);
+    if (needed > have) {
+        uint64_t most = have > RESERVE_AT_ONCE ? have : RESERVE_AT_ONCE;
+        return buffer_reserve(input, needed - have < most ? needed - have : most);
+    }
     return buffer_room(input) > 0 ? KVS_OK : buffer_reserve(input, 1);
 }
 

@@ -82,9 +82,9 @@ struct connection {
     sem_t completed;    /* blocking only: what the session waits for is complete */
 };
 
-/* Makes a connection around a non-blocking socket that came in at this listener. NULL: out of memory;
-   fd stays the caller's. */
-struct connection *connection_new(int fd, const struct listener *listener,
+/* Makes a connection around a non-blocking socket that came in at this listener. id: not used before.
+   NULL: out of memory; fd stays the caller's. */
+struct connection *connection_new(int fd, uint64_t id, const struct listener *listener,
                                   const struct connection_service *service);
 /* Frees memory only. NULL is fine. */
 void connection_free(struct connection *connection);

@@ -248,7 +248,8 @@ static void set_deadline(struct reactor *reactor, struct connection *connection)
 static bool begin_connection(struct reactor *reactor, const struct listener *listener, int fd,
                              struct job_batch *batch)
 {
-    struct connection *connection = connection_new(fd, listener, &reactor->service);
+    struct connection *connection =
+        connection_new(fd, ++reactor->last_id, listener, &reactor->service);
     if (connection == NULL) {
         (void)close(fd);
         return false;

@@ -36,6 +36,7 @@ struct reactor {
     const struct log *log;
 
     /* The poller's. */
+    uint64_t last_id;   /* of a connection */
     bool accept_ready;  /* connections may wait at a listener */
     bool accept_paused; /* none can be taken at the moment: out of descriptors or memory */
     uint64_t accept_retry_ns;

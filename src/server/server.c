@@ -50,6 +50,7 @@
 
 #define DEFAULT_BACKLOG          4096u
 #define DEFAULT_DRAIN_TIMEOUT_MS 5000u
+#define DEFAULT_REQUEST_MAX      UINT64_C(134217728) /* bytes */
 #define DEFAULT_ENGINE           "log"
 #define DRAIN_POLL_NS            ((int64_t)10000000) /* the reactor's look at the clock while draining */
 
@@ -69,6 +70,7 @@ struct kvs_server {
     struct reactor reactor;
     struct connection_set connections;
     struct command_context commands;
+    struct resp_table resp_table;
     struct server_stats stats;
     struct monitor monitor;
     struct metrics_http *metrics; /* NULL: none is wanted */
@@ -172,6 +174,22 @@ static void pool_job_lost(void *arg, const struct kvs_job *job)
     connection_drop(job->arg);
 }
 
+/* What RESP requests may be, given what may be stored. A client that is not authenticated gets as far
+   as Redis lets it. */
+static struct resp_limits resp_limits_of(const struct request_limits *limits, bool stranger)
+{
+    uint32_t bulk_max = limits->value_max > limits->key_max ? limits->value_max : limits->key_max;
+    if (stranger && bulk_max > RESP_STRANGER_BULK_MAX)
+        bulk_max = RESP_STRANGER_BULK_MAX;
+    return (struct resp_limits){
+        .request_max = DEFAULT_REQUEST_MAX,
+        .bulk_max = bulk_max,
+        .arguments_max = stranger ? RESP_STRANGER_ARGUMENTS_MAX : RESP_ARGUMENTS_MAX,
+        .inline_max = RESP_INLINE_MAX,
+        .stranger = stranger,
+    };
+}
+
 static kvs_status start_pool(struct kvs_server *server, const struct settings *settings,
                              struct kvs_error *err)
 {
@@ -188,6 +206,8 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
             {
                 .commands = &server->commands,
                 .log = &server->log,
+                .resp_limits = resp_limits_of(&server->store.limits, false),
+                .resp_stranger_limits = resp_limits_of(&server->store.limits, true),
                 .writes_wait = settings->durability == KVS_DURABILITY_ALWAYS,
                 .reads_wait =
                     (server->store.engine->capabilities & KVS_ENGINE_GET_NEVER_BLOCKS) == 0,
@@ -292,10 +312,12 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     if (status != KVS_OK)
         return status;
     server->reactor.pool = server->pool.pool;
+    resp_table_init(&server->resp_table);
     server->commands = (struct command_context){
         .store = &server->store,
         .keyspace = server->keyspace,
         .engine_name = server->engine_plugin->name,
+        .resp_commands = &server->resp_table,
         .visit_stats = server_stats_visit,
         .visit_stats_arg = &server->stats,
         .format_loading = server_state_format_loading,

@@ -10,10 +10,16 @@
 #include "server/session.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "command/resp_multi.h"
+#include "protocol/native.h"
 
-void session_init(struct session *session, const struct session_service *service)
+void session_init(struct session *session, const struct session_service *service,
+                  const struct session_peer *peer)
 {
     session->service = service;
+    client_init(&session->client, peer->id, clock_unix_ms(), peer->address, peer->local_address);
+    session->client.authenticated = session->trusted = peer->trusted;
 }
 
 void session_deinit(struct session *session)
@@ -22,8 +28,10 @@ void session_deinit(struct session *session)
     buffer_deinit(&session->output);
     write_group_free(session->writes);
     read_group_free(session->reads);
-    session->writes = NULL;
-    session->reads = NULL;
+    run_free(session->run);
+    buffer_deinit(&session->unquoted);
+    multi_discard(&session->client);
+    client_deinit(&session->client);
 }
 
 /* ---- writes ------------------------------------------------------------------------------- */
@@ -126,6 +134,13 @@ void session_skip_input(struct session *session, uint64_t size)
     session->skip = size - now;
 }
 
+/* Nothing that speaks the Redis protocol begins with the native protocol's first byte. */
+static void choose_protocol(struct session *session)
+{
+    bool native = *buffer_content(&session->input) == NATIVE_MAGIC_REQUEST;
+    session->protocol = native ? &session_native : &session_resp;
+}
+
 enum session_step session_serve(struct session *session, struct worker *worker)
 {
     session->needed = 0;
@@ -135,7 +150,7 @@ enum session_step session_serve(struct session *session, struct worker *worker)
         if (buffer_size(&session->output) >= SESSION_OUTPUT_HIGH)
             return SESSION_FLUSH; /* I2 */
         if (session->protocol == NULL)
-            session->protocol = &session_native;
+            choose_protocol(session);
         enum session_step step = session->protocol->serve(session, worker);
         if (step != SESSION_MORE || session->needed > 0)
             return step;
@@ -145,5 +160,8 @@ enum session_step session_serve(struct session *session, struct worker *worker)
 
 enum session_step session_resume(struct session *session, struct worker *worker)
 {
-    return session->finish(session, worker);
+    enum session_step step = session->finish(session, worker);
+    if (step != SESSION_WAITING && session->unquoted.cap > 0)
+        buffer_deinit(&session->unquoted);
+    return step;
 }

@@ -6,6 +6,7 @@
  *     at once       its reply is in `output` when session_serve looks at the next one
  *     in a group    consecutive writes become one batch of the engine (write_group.h), consecutive
  *                   reads one get_many (read_group.h)
+ *     in a run      a command with a transaction of its own (run.h), done again when others were faster
  * What the engine completes later makes session_serve return SESSION_WAITING. The session then stays
  * as it is until `completed` was called, and session_resume goes on. So there is at most one thing
  * in the engine, requests are answered in order, and a read sees the writes before it.
@@ -20,7 +21,9 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "command/client.h"
 #include "command/command.h"
+#include "protocol/resp.h"
 #include "server/worker.h"
 
 #define SESSION_OUTPUT_HIGH ((size_t)262144) /* bytes; see SESSION_FLUSH */
@@ -53,8 +56,10 @@ struct session_protocol {
 struct session_service {
     const struct command_context *commands;
     const struct log *log;
-    bool writes_wait; /* writes wait for the disk (KVS_DURABILITY_ALWAYS) */
-    bool reads_wait;  /* reads may (an engine without KVS_ENGINE_GET_NEVER_BLOCKS) */
+    struct resp_limits resp_limits;
+    struct resp_limits resp_stranger_limits; /* before authentication */
+    bool writes_wait;                        /* writes wait for the disk (KVS_DURABILITY_ALWAYS) */
+    bool reads_wait; /* reads may (an engine without KVS_ENGINE_GET_NEVER_BLOCKS) */
 
     /* The session is about to call the engine and may wait there: the moment to send the output
        that there is. Called by the thread that serves the session. */
@@ -83,11 +88,26 @@ struct session {
     struct write_group *writes;
     struct read_group *reads;
     kvs_status reads_status; /* of writing the answers */
+    struct run *run;
     enum session_step (*finish)(struct session *session, struct worker *worker);
+
+    /* The Redis protocol's. */
+    struct resp_parser parser;
+    struct client client;
+    struct buffer unquoted; /* arguments of what is in the engine that are not in the input */
+};
+
+/* Who is at the other end. */
+struct session_peer {
+    uint64_t id; /* not used before */
+    const char *address;
+    const char *local_address; /* where it came in */
+    bool trusted;              /* it need not log in */
 };
 
 /* A zeroed session becomes ready. */
-void session_init(struct session *session, const struct session_service *service);
+void session_init(struct session *session, const struct session_service *service,
+                  const struct session_peer *peer);
 /* Frees what it holds. Nothing is in the engine. */
 void session_deinit(struct session *session);
 
@@ -100,6 +120,7 @@ enum session_step session_resume(struct session *session, struct worker *worker)
 /* ---- for the protocols -------------------------------------------------------------------- */
 
 extern const struct session_protocol session_native;
+extern const struct session_protocol session_resp;
 
 /* Sends the group to the engine, answers it, consumes its input. Takes the group. */
 enum session_step session_submit_writes(struct session *session, struct worker *worker,

@@ -167,7 +167,7 @@ static enum session_step serve_auth(struct session *session, struct worker *work
     }
     /* Without a password there is nothing to prove: a client that has one need not know. */
     struct command_reply reply = {&native_codec, &session->output};
-    session->trusted = true;
+    session->trusted = session->client.authenticated = true;
     counter_add(&worker->counters.requests, 1);
     return command_reply_write(&reply, id, KVS_OK, NULL) == KVS_OK ? SESSION_MORE : SESSION_ABORT;
 }

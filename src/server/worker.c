@@ -24,6 +24,11 @@ static void free_groups(struct worker *worker)
         worker->read_groups = group->next;
         read_group_free(group);
     }
+    while (worker->runs != NULL) {
+        struct run *run = worker->runs;
+        worker->runs = run->next;
+        run_free(run);
+    }
 }
 
 static void worker_free(void *arg)
@@ -52,6 +57,7 @@ static void worker_free(void *arg)
         buffer_deinit(&worker->spares[i]);
     free_groups(worker);
     command_metrics_deinit(&worker->metrics);
+    resp_arguments_deinit(&worker->arguments);
     free(worker);
 }
 
@@ -211,4 +217,21 @@ void worker_give_read_group(struct worker *worker, struct read_group *group)
     }
     group->next = worker->read_groups;
     worker->read_groups = group;
+}
+
+struct run *worker_take_run(struct worker *worker)
+{
+    struct run *run = worker->runs;
+    if (run == NULL)
+        return run_new();
+    worker->runs = run->next;
+    return run;
+}
+
+void worker_give_run(struct worker *worker, struct run *run)
+{
+    if (run->reply.cap > RUN_REPLY_KEPT_MAX)
+        buffer_deinit(&run->reply);
+    run->next = worker->runs;
+    worker->runs = run;
 }

@@ -15,8 +15,10 @@
 
 #include "base/buffer.h"
 #include "command/store.h"
+#include "protocol/resp.h"
 #include "server/command_metrics.h"
 #include "server/read_group.h"
+#include "server/run.h"
 #include "server/write_group.h"
 
 #define BUFFER_STANDARD  ((size_t)16384)  /* bytes of a fresh connection buffer */
@@ -40,6 +42,8 @@ struct worker {
     uint32_t spare_count;
     struct write_group *write_groups;
     struct read_group *read_groups;
+    struct run *runs;
+    struct resp_arguments arguments; /* of the request that was decoded last */
     struct worker_counters counters;
     struct command_metrics metrics;
     struct worker *next; /* guarded by workers->lock */
@@ -83,6 +87,8 @@ struct write_group *worker_take_write_group(struct worker *worker);
 void worker_give_write_group(struct worker *worker, struct write_group *group);
 struct read_group *worker_take_read_group(struct worker *worker);
 void worker_give_read_group(struct worker *worker, struct read_group *group);
+struct run *worker_take_run(struct worker *worker);
+void worker_give_run(struct worker *worker, struct run *run);
 
 /* Adds to a counter of one's own worker. A plain read and write: nobody else writes it. */
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t delta)

@@ -132,9 +132,12 @@ static void frames_may_come_in_pieces(void **state)
 
 static void broken_body(struct fixture *fixture)
 {
+    struct received broken;
     int fd = connect_to(fixture->port);
-    assert_true(send_all(fd, "GET / HTTP/1.0\r\n\r\n", 18));
-    expect_reply(fd, 0, KVS_PROTOCOL, NULL);
+    assert_true(send_all(fd, "\xC7GET / HTTP/1.0\r\n\r\n", 19));
+    assert_true(receive_reply(fd, &broken));
+    assert_int_equal(broken.head.status, KVS_UNSUPPORTED);
+    free(broken.body);
     expect_closed(fd);
     (void)close(fd);
 

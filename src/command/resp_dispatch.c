@@ -1,0 +1,119 @@
+/* See resp_dispatch.h. The errors are those that Redis clients know. */
+#include "command/resp_dispatch.h"
+
+#include <inttypes.h>
+#include <strings.h>
+
+#include "base/bytes.h"
+#include "command/resp_errors.h"
+#include "command/resp_multi.h"
+
+static bool fits_arity(const struct resp_command *command, uint32_t count)
+{
+    return command->arity >= 0 ? count == (uint32_t)command->arity
+                               : count >= (uint32_t)-command->arity;
+}
+
+/* Positions of a command's keys in its arguments: from first to before end. */
+static void key_range(const struct resp_command *command, uint32_t count, uint32_t *ret_first,
+                      uint32_t *ret_end)
+{
+    *ret_first = *ret_end = (uint32_t)command->first_key;
+    if (command->first_key == 0)
+        return;
+    *ret_end = command->last_key >= 0 ? (uint32_t)command->last_key + 1
+                                      : count + 1 - (uint32_t)-command->last_key;
+    if (*ret_end > count)
+        *ret_end = count;
+}
+
+/* The first key that the store does not take; NULL: they are all fine. */
+static const struct kvs_bytes *find_bad_key(const struct command_context *context,
+                                            const struct resp_command *command,
+                                            const struct kvs_bytes *arguments, uint32_t count)
+{
+    uint32_t first;
+    uint32_t end;
+    key_range(command, count, &first, &end);
+    for (uint32_t i = first; i < end; i += (uint32_t)command->key_step) {
+        if (arguments[i].len - 1 >= context->store->limits.key_max)
+            return &arguments[i];
+    }
+    return NULL;
+}
+
+bool resp_dispatch_is_sound(const struct command_context *context,
+                            const struct resp_command *command, const struct kvs_bytes *arguments,
+                            uint32_t count)
+{
+    return fits_arity(command, count) && find_bad_key(context, command, arguments, count) == NULL;
+}
+
+static void refuse_key(const struct command_context *context, const struct kvs_bytes *key,
+                       struct resp_writer *reply)
+{
+    if (key->len == 0)
+        resp_error(reply, "ERR the key is empty: keys of this server have at least 1 byte");
+    else
+        resp_error(reply, "ERR a key of %" PRIu64 " bytes is over the limit of %" PRIu32 " bytes",
+                   key->len, context->store->limits.key_max);
+}
+
+static void refuse_loading(const struct command_context *context, struct resp_writer *reply)
+{
+    char text[LOADING_TEXT_MAX];
+    context->format_loading(context->loading_arg, text, sizeof(text));
+    resp_error(reply, "LOADING %s", text);
+}
+
+/* Answers with an error if the request must not be served. */
+static bool refuse(const struct command_context *context, const struct client *client,
+                   const struct resp_command *command, const struct kvs_bytes *arguments,
+                   uint32_t count, struct resp_writer *reply)
+{
+    const struct kvs_bytes *key;
+    if (!fits_arity(command, count))
+        resp_error_arity(reply, command->name);
+    else if (!client->authenticated && (command->flags & RESP_NO_AUTH) == 0)
+        resp_error_no_auth(reply);
+    else if ((command->flags & RESP_LOADING_OK) == 0 && !store_is_open(context->store))
+        refuse_loading(context, reply);
+    else if ((command->flags & RESP_NO_MULTI) != 0 && multi_is_open(client))
+        resp_error(reply, "ERR Command not allowed inside a transaction");
+    else if ((key = find_bad_key(context, command, arguments, count)) != NULL)
+        refuse_key(context, key, reply);
+    else
+        return false;
+    return true;
+}
+
+/* A browser that some page sends here speaks HTTP: a line of its request could be a command. */
+static bool is_http(struct kvs_bytes name)
+{
+    return (name.len == 4 && strncasecmp(name.ptr, "post", 4) == 0) ||
+           (name.len == 5 && strncasecmp(name.ptr, "host:", 5) == 0);
+}
+
+enum resp_dispatch resp_dispatch(const struct command_context *context, struct client *client,
+                                 const struct kvs_bytes *arguments, uint32_t count,
+                                 struct resp_writer *reply, uint32_t *ret_index)
+{
+    int32_t index = resp_table_find(context->resp_commands, arguments[0]);
+    if (index < 0) {
+        resp_error_unknown_command(reply, arguments, count);
+        client->close_after_reply = is_http(arguments[0]);
+        multi_spoil(client);
+        return RESP_DISPATCH_UNKNOWN;
+    }
+    const struct resp_command *command = context->resp_commands->commands[index];
+    *ret_index = (uint32_t)index;
+    if (refuse(context, client, command, arguments, count, reply)) {
+        multi_spoil(client);
+        return RESP_DISPATCH_REFUSED;
+    }
+    atomic_store_explicit(&client->last_command, command->name, memory_order_relaxed);
+    if (!multi_is_open(client) || (command->flags & RESP_AT_ONCE) != 0)
+        return RESP_DISPATCH_SERVE;
+    return multi_queue(client, command, arguments, count, reply) ? RESP_DISPATCH_QUEUED
+                                                                 : RESP_DISPATCH_REFUSED;
+}
