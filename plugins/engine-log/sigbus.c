@@ -185,14 +185,37 @@ static bool sigbus_is_ours(const struct sigaction *action)
     return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == sigbus_handle;
 }
 
-static kvs_status sigbus_set_handler(struct kvs_error *err)
+/* Whether a signal goes the same way from both. */
+static bool sigbus_is_same(const struct sigaction *a, const struct sigaction *b)
 {
+    bool same_function = (a->sa_flags & SA_SIGINFO) != 0 ? a->sa_sigaction == b->sa_sigaction
+                                                         : a->sa_handler == b->sa_handler;
+    return a->sa_flags == b->sa_flags && same_function;
+}
+
+/* Notes what is there now, unless the newest note says the same: setting the handler again and
+   again, as stores are opened and closed, must not pile notes up. */
+static kvs_status sigbus_note_former(struct kvs_error *err)
+{
+    struct sigbus_former *newest = atomic_load_explicit(&sigbus_formers, memory_order_relaxed);
+    struct sigaction now;
+    (void)sigaction(SIGBUS, NULL, &now); /* cannot fail with these arguments */
+    if (newest != NULL && sigbus_is_same(&newest->action, &now))
+        return KVS_OK;
     struct sigbus_former *former = calloc(1, sizeof(*former));
     if (former == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for the SIGBUS handler");
-    (void)sigaction(SIGBUS, NULL, &former->action); /* cannot fail with these arguments */
-    former->older = atomic_load_explicit(&sigbus_formers, memory_order_relaxed);
+    former->action = now;
+    former->older = newest;
     atomic_store_explicit(&sigbus_formers, former, memory_order_release); /* S4 */
+    return KVS_OK;
+}
+
+static kvs_status sigbus_set_handler(struct kvs_error *err)
+{
+    kvs_status status = sigbus_note_former(err);
+    if (status != KVS_OK)
+        return status;
     atomic_store_explicit(&sigbus_page_bytes, (uintptr_t)sysconf(_SC_PAGESIZE),
                           memory_order_release);
     struct sigaction action = {.sa_sigaction = sigbus_handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
