@@ -131,8 +131,12 @@ struct kvs_op {
 /*
  * Writes that take effect at one moment, in order: an operation sees those before it. Without
  * ALL_OR_NONE an operation whose condition fails is skipped and the others are applied; a fault
- * that concerns one operation only (KVS_TOO_LARGE) fails just that one. A status of the whole that
- * is negative means that nothing was applied.
+ * that concerns one operation only (KVS_TOO_LARGE) fails just that one. With ALL_OR_NONE such a
+ * fault is the whole batch's: that is its status, and nothing is applied. A status of the whole
+ * that is negative means that nothing was applied.
+ *
+ * The batches of one thread take effect in the order of its calls, also when it does not wait for
+ * the completion of one before it submits the next. (Completions may come in any order.)
  *
  * What a condition was decided against is durable (as KVS_DURABILITY_ALWAYS says, in that mode)
  * before the batch is answered, whichever way it was decided: an answer tells nothing that could
@@ -220,8 +224,9 @@ struct kvs_engine_ops {
 
     /*
      * Opens the store in config->data_dir and stores it at ret_db. On failure nothing stays open
-     * and err says why. KVS_OK; KVS_MISSING (no store, no CREATE), KVS_CORRUPT, KVS_INCOMPATIBLE,
-     * KVS_INVALID (an option), KVS_IO, KVS_NO_SPACE, KVS_NO_MEMORY, KVS_LOCKED.
+     * and err says why. KVS_OK; KVS_MISSING (no store, no CREATE; an engine that is not DURABLE
+     * finds no store of before, so without CREATE it always gives this), KVS_CORRUPT,
+     * KVS_INCOMPATIBLE, KVS_INVALID (an option), KVS_IO, KVS_NO_SPACE, KVS_NO_MEMORY, KVS_LOCKED.
      */
     kvs_status (*open)(const struct kvs_engine_config *config, struct kvs_db **ret_db,
                        struct kvs_error *err);
@@ -230,13 +235,14 @@ struct kvs_engine_ops {
        (it is closed all the same). All threads are detached. NULL is fine. */
     kvs_status (*close)(struct kvs_db *db, struct kvs_error *err);
 
-    /* Shows the value of key to visit. KVS_OK, KVS_NOT_FOUND, KVS_STOPPED, KVS_CORRUPT, KVS_IO. After a
+    /* Shows the value of key to visit. KVS_OK, KVS_NOT_FOUND (also of a key that no store can
+       hold: the empty one, one longer than key_max), KVS_STOPPED, KVS_CORRUPT, KVS_IO. After a
        fault nothing counts of what visit was shown: a disk may fail under it. */
     kvs_status (*get)(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
                       kvs_value_fn visit, void *arg, struct kvs_error *err);
 
-    /* Sets key to value; returns when that is as durable as the mode says. KVS_OK, KVS_TOO_LARGE,
-       KVS_NO_SPACE, KVS_READ_ONLY, KVS_IO, KVS_BUSY. */
+    /* Sets key to value; returns when that is as durable as the mode says. KVS_OK, KVS_INVALID
+       (the empty key), KVS_TOO_LARGE, KVS_NO_SPACE, KVS_READ_ONLY, KVS_IO, KVS_BUSY. */
     kvs_status (*set)(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
                       struct kvs_bytes value, struct kvs_error *err);
 

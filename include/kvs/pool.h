@@ -133,13 +133,15 @@ struct kvs_pool_ops {
     /*
      * Ends the pool: from its begin on spawn gives KVS_CLOSED. Returns when every accepted job has
      * ended and every worker is gone. KVS_OK; KVS_INVALID when called from a job of this pool
-     * (refused, nothing changes). A second call from elsewhere waits for the first. mode:
-     * KVS_POOL_*.
+     * (refused, nothing changes). A second call from elsewhere waits for the first. A spawn that
+     * began before is waited for as well; what it brought is accepted and ends, or is refused.
+     * mode: KVS_POOL_*.
      */
     kvs_status (*shutdown)(struct kvs_pool *pool, uint32_t mode, struct kvs_error *err);
 
-    /* Frees a pool after shutdown (without one: shuts down with KVS_POOL_DROP first). NULL is fine.
-     */
+    /* Frees a pool after shutdown (without one: shuts down with KVS_POOL_DROP first). No other call
+       may be in progress or follow, and so no spawn: the caller sees to that, as by joining or
+       draining what spawns. NULL is fine. */
     void (*destroy)(struct kvs_pool *pool);
 
     /*

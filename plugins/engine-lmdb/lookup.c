@@ -9,9 +9,8 @@
 static kvs_status find(const struct reader_pool *readers, const struct reader *reader,
                        struct kvs_bytes key, MDB_val *ret_value, struct kvs_error *err)
 {
-    kvs_status status = limits_check_key(key, err);
-    if (status != KVS_OK)
-        return status;
+    if (limits_check_key(key, NULL) != KVS_OK)
+        return KVS_NOT_FOUND; /* LMDB would fail; but no store holds such a key */
     MDB_val wanted = value_of(key);
     int code = mdb_get(reader->txn, readers->store->dbi, &wanted, ret_value);
     if (code == 0 || code == MDB_NOTFOUND)

@@ -175,6 +175,8 @@ static kvs_status check_write(const struct kvs_db *db, struct kvs_bytes key, str
 {
     if (db->read_only)
         return kvs_error_set(err, KVS_READ_ONLY, 0, "the store was opened read-only");
+    if (key.len == 0)
+        return kvs_error_set(err, KVS_INVALID, 0, "a key has at least 1 byte");
     if (key.len > KEY_MAX || value.len > VALUE_MAX)
         return kvs_error_set(err, KVS_TOO_LARGE, 0,
                              "a key has at most %llu bytes and a value %llu; store less",
