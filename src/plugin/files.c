@@ -36,9 +36,7 @@ char *plugin_file_path(const char *dir, uint32_t kind, const char *name)
     return path;
 }
 
-/* Takes a file's name apart: true, with kind and a malloced name (NULL without memory), if it is
-   that of a plugin. */
-static bool split_file_name(const char *file, uint32_t *ret_kind, char **ret_name)
+bool plugin_file_split(const char *file, uint32_t *ret_kind, char **ret_name)
 {
     for (uint32_t kind = KVS_PLUGIN_ENGINE; kind <= KVS_PLUGIN_POOL; kind++) {
         char prefix[sizeof(FILE_PREFIX) + sizeof("engine-")];
@@ -76,7 +74,7 @@ static kvs_status files_add(struct plugin_files *files, const char *dir, uint32_
 {
     uint32_t kind;
     char *found_name;
-    if (!split_file_name(file, &kind, &found_name))
+    if (!plugin_file_split(file, &kind, &found_name))
         return KVS_OK;
     _cleanup_(freep) char *name = found_name;
     if (name == NULL)

@@ -19,6 +19,10 @@ bool plugin_name_valid(const char *name);
 /* dir/kvs-KIND-NAME.so, malloced; NULL without memory. An empty dir is the working directory. */
 char *plugin_file_path(const char *dir, uint32_t kind, const char *name);
 
+/* Takes a file's name (without folder) apart: true, with kind and a malloced name (NULL without
+   memory), if it is that of a plugin. */
+bool plugin_file_split(const char *file, uint32_t *ret_kind, char **ret_name);
+
 struct plugin_file {
     uint32_t kind;
     char *name; /* owned */
