@@ -248,23 +248,27 @@ static void on_complete(void *arg, struct kvs_batch *batch, kvs_status status)
     (void)pthread_mutex_unlock(&waiting->lock);
 }
 
-kvs_status put_pair(struct test_store *store, uint64_t first, uint64_t version, uint64_t bytes)
+kvs_status put_batch(struct test_store *store, const uint64_t *keys, unsigned count,
+                     uint64_t version, uint64_t bytes)
 {
-    uint8_t names[2][STORE_KEY_BYTES];
+    uint8_t names[STORE_BATCH_MAX][STORE_KEY_BYTES];
     struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, KVS_PENDING};
-    struct kvs_op ops[2];
-    uint8_t *values = malloc(2 * bytes);
-    if (values == NULL)
+    struct kvs_op ops[STORE_BATCH_MAX];
+    uint8_t *values = malloc(count * bytes);
+    if (values == NULL || count > STORE_BATCH_MAX)
         abort();
-    for (unsigned i = 0; i < 2; i++) {
-        key_of(first + i, names[i]);
-        value_make(first + i, version, values + i * bytes, bytes);
+    for (unsigned i = 0; i < count; i++) {
+        key_of(keys[i], names[i]);
+        value_make(keys[i], version, values + i * bytes, bytes);
         ops[i] = (struct kvs_op){.kind = KVS_OP_SET,
                                  .key = {names[i], STORE_KEY_BYTES},
                                  .value = {values + i * bytes, bytes}};
     }
-    struct kvs_batch batch = {
-        .size = sizeof(batch), .ops = ops, .op_count = 2, .complete = on_complete, .arg = &waiting};
+    struct kvs_batch batch = {.size = sizeof(batch),
+                              .ops = ops,
+                              .op_count = count,
+                              .complete = on_complete,
+                              .arg = &waiting};
     kvs_status status = engine_log_ops.submit(store->db, NULL, &batch);
     if (status == KVS_PENDING) {
         (void)pthread_mutex_lock(&waiting.lock);
@@ -275,6 +279,12 @@ kvs_status put_pair(struct test_store *store, uint64_t first, uint64_t version, 
     }
     free(values);
     return status;
+}
+
+kvs_status put_pair(struct test_store *store, uint64_t first, uint64_t version, uint64_t bytes)
+{
+    const uint64_t keys[2] = {first, first + 1};
+    return put_batch(store, keys, 2, version, bytes);
 }
 
 uint64_t dice_next(uint64_t *state)

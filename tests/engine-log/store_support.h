@@ -18,6 +18,7 @@
 #define STORE_LOG_MAX      8192u
 #define STORE_VALUE_LEAST  32u
 #define STORE_KEY_BYTES    8u
+#define STORE_BATCH_MAX    64u
 
 struct test_store {
     struct kvs_host host;
@@ -53,6 +54,9 @@ void value_make(uint64_t key, uint64_t version, uint8_t *value, uint64_t bytes);
 bool value_check(uint64_t key, struct kvs_bytes value, uint64_t *ret_version);
 void key_of(uint64_t number, uint8_t key[STORE_KEY_BYTES]);
 
+/* Sets keys, at most STORE_BATCH_MAX, to a version in one batch, and waits. */
+kvs_status put_batch(struct test_store *store, const uint64_t *keys, unsigned count,
+                     uint64_t version, uint64_t bytes);
 /* Sets the keys first and first + 1 to a version in one batch, and waits. */
 kvs_status put_pair(struct test_store *store, uint64_t first, uint64_t version, uint64_t bytes);
 

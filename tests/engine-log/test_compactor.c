@@ -1,0 +1,258 @@
+/*
+ * Compaction while the store is used: the space it holds to, what it must not lose, and what readers see
+ * meanwhile. Segments are 1 MiB, so that all of it happens with little data.
+ */
+#include "store_support.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compactor.h"
+#include "space.h"
+
+#define KEYS        4000u
+#define VALUE_BYTES 1000u
+#define ROUNDS      5u
+
+/* ---- space ---------------------------------------------------------------------------------- */
+
+/* Bytes of frames for the live records, each in a frame of its own. */
+static uint64_t live_frames(struct test_store *store)
+{
+    return test_store_stat(store, "live_bytes") +
+           test_store_stat(store, "keys") * (uint64_t)FRAME_HEADER_BYTES;
+}
+
+static bool is_within_bound(void *arg)
+{
+    struct test_store *store = arg;
+    uint64_t content = test_store_stat(store, "live_bytes") + test_store_stat(store, "dead_bytes");
+    return content <= live_frames(store) * 3 / 2 + 3 * STORE_TEST_SEGMENT;
+}
+
+static void test_space_bound(void **state)
+{
+    (void)state;
+    struct test_store store;
+    char *dir = temp_dir_new();
+    uint64_t dice = 7;
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    for (uint64_t key = 0; key < KEYS; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    for (uint64_t round = 0; round < ROUNDS * KEYS; round++)
+        assert_int_equal(KVS_OK, put(&store, dice_next(&dice) % KEYS, 2, VALUE_BYTES));
+    /* Nobody asked for it. */
+    wait_until(is_within_bound, &store);
+    assert_true(test_store_stat(&store, "compacted_segments") > 0);
+    assert_int_equal(KEYS, test_store_stat(&store, "keys"));
+    for (uint64_t key = 0; key < KEYS; key++)
+        assert_in_range(version_of(&store, key), 1, 2);
+    must_close_store(&store);
+    temp_dir_free(dir);
+}
+
+/* ---- tombstones ----------------------------------------------------------------------------- */
+
+#define COLD 3000u   /* keys that nobody touches but to remove some */
+#define HOT  100000u /* and others */
+
+/* An old segment that is all alive but for a few removed keys is not worth compacting, so their old
+   records stay in it: their tombstones must stay as well, however often they are copied. */
+static void test_tombstones_over_a_cold_base(void **state)
+{
+    (void)state;
+    struct test_store store;
+    char *dir = temp_dir_new();
+    char *copy = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    for (uint64_t key = 0; key < COLD; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    for (uint64_t round = 0; round < 50; round++) {
+        if (round == 10) /* in a segment that will be all dead but for them */
+            for (uint64_t key = 0; key < COLD; key += 100)
+                assert_int_equal(KVS_OK, del(&store, key));
+        for (uint64_t key = 0; key < 200; key++)
+            assert_int_equal(KVS_OK, put(&store, HOT + key, round, VALUE_BYTES));
+    }
+    wait_until(is_within_bound, &store);
+    for (unsigned round = 0; round < 2; round++) {
+        /* A copy has no snapshot, so its index is built from what is in the files. */
+        struct test_store again;
+        empty_folder(copy);
+        assert_int_equal(KVS_OK, engine_log_ops.checkpoint(store.db, copy, NULL));
+        must_open_store(&again, copy, KVS_DURABILITY_NONE);
+        for (uint64_t key = 0; key < COLD; key++)
+            assert_int_equal(key % 100 == 0 ? 0 : 1, version_of(&again, key));
+        must_close_store(&again);
+        if (round == 0) /* also where everything was copied once */
+            assert_int_equal(KVS_OK, engine_log_ops.compact(store.db, NULL));
+    }
+    must_close_store(&store);
+    temp_dir_free(copy);
+    temp_dir_free(dir);
+}
+
+/* ---- readers -------------------------------------------------------------------------------- */
+
+#define PAIRS    20u
+#define VERSIONS 60u
+#define BATCH    32u /* keys: a pair is the first and the last of one */
+#define READERS  2u
+
+struct reading {
+    struct test_store *store;
+    pthread_t thread;
+    _Atomic bool stop;
+    _Atomic uint64_t faults; /* wrong or missing values, and halves of batches */
+    _Atomic uint64_t reads;
+};
+
+static int32_t take_version(void *arg, uint64_t index, struct kvs_bytes value)
+{
+    uint64_t *versions = arg;
+    /* No more than that, so that the two lookups follow each other closely. */
+    memcpy(&versions[index], (const uint8_t *)value.ptr + 8, sizeof(versions[index]));
+    return 0;
+}
+
+static kvs_status write_pair(struct test_store *store, uint64_t pair, uint64_t version)
+{
+    uint64_t keys[BATCH];
+    for (unsigned i = 0; i < BATCH; i++)
+        keys[i] = pair * BATCH + i;
+    return put_batch(store, keys, BATCH, version, VALUE_BYTES);
+}
+
+/* A batch becomes visible at one moment, so the second key of a pair, when it is read after the first
+   one, is at least as new. */
+static bool read_pair(struct reading *reading, uint64_t pair)
+{
+    uint64_t versions[2] = {0, 0};
+    uint8_t names[2][STORE_KEY_BYTES];
+    struct kvs_lookup lookups[2];
+    for (unsigned i = 0; i < 2; i++) {
+        key_of(pair * BATCH + i * (BATCH - 1), names[i]);
+        lookups[i] = (struct kvs_lookup){.key = {names[i], STORE_KEY_BYTES}};
+    }
+    struct kvs_get_many request = {.size = sizeof(request),
+                                   .lookups = lookups,
+                                   .lookup_count = 2,
+                                   .visit = take_version,
+                                   .arg = versions};
+    return engine_log_ops.get_many(reading->store->db, NULL, &request) == KVS_OK &&
+           lookups[0].status == KVS_OK && lookups[1].status == KVS_OK && versions[1] >= versions[0];
+}
+
+static void *reading_main(void *arg)
+{
+    struct reading *reading = arg;
+    uint64_t dice = (uintptr_t)arg;
+    while (!atomic_load(&reading->stop)) {
+        uint64_t pair = dice_next(&dice) % PAIRS;
+        uint64_t version;
+        if (!read_pair(reading, pair) ||
+            (pair == 0 && look(reading->store, BATCH / 2, &version) != KVS_OK))
+            (void)atomic_fetch_add(&reading->faults, 1);
+        (void)atomic_fetch_add(&reading->reads, 1);
+    }
+    return NULL;
+}
+
+static bool has_read(void *arg)
+{
+    return atomic_load(&((struct reading *)arg)->reads) > 1000;
+}
+
+static void test_readers_meanwhile(void **state)
+{
+    (void)state;
+    struct test_store store;
+    struct reading readings[READERS];
+    char *dir = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    for (uint64_t pair = 0; pair < PAIRS; pair++)
+        assert_int_equal(KVS_OK, write_pair(&store, pair, 1));
+    for (unsigned i = 0; i < READERS; i++) {
+        readings[i] = (struct reading){.store = &store};
+        assert_int_equal(0, pthread_create(&readings[i].thread, NULL, reading_main, &readings[i]));
+    }
+    for (uint64_t version = 2; version <= VERSIONS; version++)
+        for (uint64_t pair = 0; pair < PAIRS; pair++)
+            assert_int_equal(KVS_OK, write_pair(&store, pair, version));
+    assert_int_equal(KVS_OK, engine_log_ops.compact(store.db, NULL));
+    assert_true(test_store_stat(&store, "compacted_segments") > 3);
+    for (unsigned i = 0; i < READERS; i++) {
+        wait_until(has_read, &readings[i]);
+        atomic_store(&readings[i].stop, true);
+        assert_int_equal(0, pthread_join(readings[i].thread, NULL));
+        assert_int_equal(0, readings[i].faults);
+    }
+    for (uint64_t key = 0; key < BATCH * PAIRS; key++)
+        assert_int_equal(VERSIONS, version_of(&store, key));
+    must_close_store(&store);
+    temp_dir_free(dir);
+}
+
+/* ---- choosing ------------------------------------------------------------------------------- */
+
+static bool all_sealed(void *arg)
+{
+    struct kvs_db *db = ((struct test_store *)arg)->db;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    bool done = db->complete.done == db->complete.pushed;
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    return done;
+}
+
+/* On request the oldest goes first, each once, and none that is all alive; otherwise the one with the most
+   in it that is dead, and none at all where little is. */
+static void test_choice(void **state)
+{
+    (void)state;
+    struct test_store store;
+    struct space_choice choice;
+    char *dir = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    compactor_stop(store.db); /* the test chooses */
+    for (uint64_t key = 0; key < KEYS; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    wait_until(all_sealed, &store);
+    assert_false(space_choose(store.db, false, &choice));
+    space_mark_all(store.db);
+    assert_false(space_choose(store.db, true, &choice));
+    /* A little of the first one, most of the second. */
+    for (uint64_t key = 0; key < 100; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 2, VALUE_BYTES));
+    for (uint64_t key = 1100; key < 1900; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 2, VALUE_BYTES));
+    assert_int_equal(KVS_OK, engine_log_ops.sync(store.db, NULL));
+    wait_until(all_sealed, &store);
+    space_mark_all(store.db);
+    assert_true(space_choose(store.db, true, &choice));
+    assert_int_equal(0, choice.victim->number);
+    assert_int_not_equal(0, choice.oldest_birth); /* of the others: what came after */
+    assert_true(space_choose(store.db, true, &choice));
+    assert_int_equal(1, choice.victim->number);
+    assert_int_equal(1, choice.oldest_birth); /* the first one is still there */
+    for (uint64_t key = 1900; key < KEYS; key++)
+        assert_int_equal(KVS_OK, del(&store, key));
+    assert_int_equal(KVS_OK, engine_log_ops.sync(store.db, NULL));
+    wait_until(all_sealed, &store);
+    assert_true(space_choose(store.db, false, &choice));
+    assert_int_not_equal(0, choice.victim->number);
+    must_close_store(&store);
+    temp_dir_free(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_space_bound),
+        cmocka_unit_test(test_tombstones_over_a_cold_base),
+        cmocka_unit_test(test_readers_meanwhile),
+        cmocka_unit_test(test_choice),
+    };
+    return cmocka_run_group_tests_name("engine-log/compactor", tests, NULL, NULL);
+}
