@@ -15,6 +15,7 @@
 #include "harness/results.h"
 #include "harness/runner.h"
 #include "peers/peers.h"
+#include "pool/suite.h"
 #include "report/report.h"
 #include "server/suite.h"
 
@@ -33,6 +34,7 @@ struct bench {
     struct engine_suite *suite;
     struct classic_suite *classic;
     struct server_suite *server;
+    struct pool_config pool;
     struct baseline *baseline;
     struct results results;
 };
@@ -89,6 +91,7 @@ static void list(const struct bench *bench)
     engine_suite_list(stdout);
     classic_suite_list(stdout);
     server_suite_list(stdout);
+    pool_suite_list(stdout);
     (void)printf("\nSubjects:\n");
     for (guint i = 0; i < bench->peers->len; i++) {
         const struct peer *peer = g_ptr_array_index(bench->peers, i);
@@ -111,8 +114,8 @@ static void make_filler_arguments(struct bench *bench)
     bench->filler_arguments = arguments;
 }
 
-/* The benchmarks of whole servers, in this process and as processes of their own. */
-static void make_servers(struct bench *bench)
+/* The benchmarks of whole servers, in this process and as processes of their own, and of pools. */
+static kvs_status make_servers(struct bench *bench, struct kvs_error *err)
 {
     const struct options *options = bench->options;
     const char *const *patterns = (const char *const *)options->patterns;
@@ -133,6 +136,8 @@ static void make_servers(struct bench *bench)
     classic_suite_add(bench->classic, patterns, bench->results.series);
     bench->server = server_suite_new(&server);
     server_suite_add(bench->server, patterns, bench->results.series);
+    bench->pool = (struct pool_config){&bench->dirs, options->slice_ms * NS_PER_MS};
+    return pool_suite_add(&bench->pool, patterns, bench->results.series, err);
 }
 
 static kvs_status make_suite(struct bench *bench, struct kvs_error *err)
@@ -155,7 +160,9 @@ static kvs_status make_suite(struct bench *bench, struct kvs_error *err)
     bench->suite = engine_suite_new(&config, bench->peers);
     engine_suite_add(bench->suite, (const char *const *)options->patterns, bench->results.series);
     if (options->peers == NULL)
-        make_servers(bench);
+        status = make_servers(bench, err);
+    if (status != KVS_OK)
+        return status;
     if (bench->results.series->len == 0)
         return kvs_error_set(err, KVS_INVALID, 0, "nothing matches; see kvs-bench --list");
     return KVS_OK;

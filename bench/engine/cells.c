@@ -20,7 +20,7 @@
     .step = (step_), .sync = true, .slices = 2, .warm_ups = 1
 
 #define CLASSIC(name_, ops_)                                                                       \
-    .block = "classic", .name = (name_), RATE, .ops = (ops_), .needs = PEER_READS, .threads = {1}, \
+    .block = "engines", .name = (name_), RATE, .ops = (ops_), .needs = PEER_READS, .threads = {1}, \
     .slices = 0.5, .warm_ups = 1
 
 const struct cell engine_cells[] = {

@@ -10,7 +10,7 @@
 #include "harness/results.h"
 
 #define LABEL_WIDTH   34
-#define COLUMN_WIDTH  12
+#define COLUMN_MIN    10
 #define SERIES_SHORT  40u /* with more series than that the table leaves out... */
 #define TARGETS_SHORT 24u /* ...and with more targets: what is in the report anyway */
 
@@ -21,6 +21,7 @@ struct table {
     guint first;
     guint end;
     GPtrArray *subjects; /* of const char *, not owned */
+    int column_width;
 };
 
 static const struct series *table_series(const struct table *table, guint index)
@@ -40,11 +41,13 @@ static bool has_text(const GPtrArray *texts, const char *text)
 static void table_collect(struct table *table)
 {
     const char *reference = table->results->reference;
+    table->column_width = COLUMN_MIN;
     for (guint i = table->first; i < table->end; i++) {
         const char *subject = table_series(table, i)->config.subject;
         if (has_text(table->subjects, subject))
             continue;
         bool leads = reference != NULL && strcmp(subject, reference) == 0;
+        table->column_width = MAX(table->column_width, (int)strlen(subject) + 2);
         g_ptr_array_insert(table->subjects, leads ? 0 : -1, (gpointer)(uintptr_t)subject);
     }
 }
@@ -63,7 +66,7 @@ static void table_line(const struct table *table, const struct series *cell, con
             results_peer(table->results, cell, g_ptr_array_index(table->subjects, i));
         if (series != NULL)
             text_of(table, series, name, text);
-        (void)fprintf(table->out, "%*s", COLUMN_WIDTH, text);
+        (void)fprintf(table->out, "%*s", table->column_width, text);
     }
     (void)fputc('\n', table->out);
 }
@@ -148,8 +151,10 @@ static void table_cell(const struct table *table, const struct series *cell)
                    series_parameter(cell)[0], cell->config.threads, cell->config.unit,
                    cell->config.less_is_better ? ", less" : "");
     table_line(table, cell, label, NULL, text_of_median);
-    if (table->results->reference != NULL &&
-        results_peer(table->results, cell, table->results->reference) != NULL)
+    const char *reference = table->results->reference;
+    const struct series *own =
+        reference != NULL ? results_peer(table->results, cell, reference) : NULL;
+    if (own != NULL && own->samples->len > 0)
         table_line(table, cell, "", NULL, text_of_ratio);
     table_extras(table, cell);
 }
@@ -173,7 +178,7 @@ static void table_print(struct table *table)
     (void)fprintf(table->out, "\n%-*s", LABEL_WIDTH,
                   table_series(table, table->first)->config.block);
     for (guint i = 0; i < table->subjects->len; i++)
-        (void)fprintf(table->out, "%*s", COLUMN_WIDTH,
+        (void)fprintf(table->out, "%*s", table->column_width,
                       (const char *)g_ptr_array_index(table->subjects, i));
     (void)fputc('\n', table->out);
     for (guint i = table->first; i < table->end; i++) {
@@ -316,27 +321,24 @@ static void print_changes(const struct results *results, FILE *out)
         (void)fprintf(out, "%u series compared, %u changed\n", compared, changed);
 }
 
-/* The failures, those of one reason together. */
+/* The failures; those that follow each other with the same reason together. */
 static void print_failures(const struct results *results, FILE *out)
 {
-    const char *reason = NULL;
-    guint more = 0;
     for (guint i = 0; i < results->series->len; i++) {
         const struct series *series = g_ptr_array_index(results->series, i);
+        guint more = 0;
         if (series->failure == NULL)
             continue;
-        if (reason != NULL && strcmp(reason, series->failure) == 0) {
-            more++;
-            continue;
+        for (; i + 1 < results->series->len; i++, more++) {
+            const struct series *next = g_ptr_array_index(results->series, i + 1);
+            if (next->failure == NULL || strcmp(next->failure, series->failure) != 0)
+                break;
         }
+        (void)fprintf(out, "FAILED %s", series->id);
         if (more > 0)
-            (void)fprintf(out, "  and %u more for the same reason\n", more);
-        (void)fprintf(out, "FAILED %s: %s\n", series->id, series->failure);
-        reason = series->failure;
-        more = 0;
+            (void)fprintf(out, " and %u more", more);
+        (void)fprintf(out, ": %s\n", series->failure);
     }
-    if (more > 0)
-        (void)fprintf(out, "  and %u more for the same reason\n", more);
 }
 
 void results_print(const struct results *results, FILE *out)

@@ -1,4 +1,6 @@
-/* Figures against the number of threads (chart.h). Threads stand at equal distances. */
+/* Figures against the number of threads, or connections (chart.h), which stand at equal distances.
+   Times that are far apart are on a logarithmic scale. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,8 @@
 #define RIGHT       (CHART_WIDTH - 24)
 #define PLOT_HEIGHT 260.0
 #define AXIS_HEIGHT 42.0
+
+#define LOGARITHMIC_FROM 20 /* times between the shortest and the longest */
 
 struct line_point {
     double x;
@@ -37,7 +41,7 @@ static guint subject_points(const struct chart_cell *cell, const char *subject,
     for (guint k = 0; k < cell->threads->len; k++) {
         for (guint i = 0; i < cell->series->len; i++) {
             const struct series *series = g_ptr_array_index(cell->series, i);
-            if (strcmp(series->config.subject, subject) != 0 ||
+            if (strcmp(chart_subject(cell, series), subject) != 0 ||
                 series->config.threads != g_array_index(cell->threads, uint32_t, k))
                 continue;
             _cleanup_(freep) double *values = series_values(series, NULL);
@@ -77,8 +81,8 @@ static void say_outside(GString *out, const struct chart_cell *cell, const struc
         if (median <= scale->high)
             continue;
         format_figure(median, figure);
-        g_string_append_printf(text, "%s%s t%u: %s",
-                               text->len > 0 ? ", " : "above the scale: ", series->config.subject,
+        g_string_append_printf(text, "%s%s %c%u: %s", text->len > 0 ? ", " : "above the scale: ",
+                               chart_subject(cell, series), series_parameter(series)[0],
                                series->config.threads, figure);
     }
     if (text->len > 0)
@@ -137,11 +141,34 @@ static double highest(const struct chart_cell *cell)
     return high > 0 ? MAX(high, MIN(high_floor, 1.5 * high)) : high_floor;
 }
 
+/* The smallest median. */
+static double lowest(const struct chart_cell *cell)
+{
+    double low = INFINITY;
+    for (guint i = 0; i < cell->series->len; i++) {
+        const struct series *series = g_ptr_array_index(cell->series, i);
+        _cleanup_(freep) double *values = series_values(series, NULL);
+        low = MIN(low, statistics_median(values, series->samples->len));
+    }
+    return low;
+}
+
+static struct scale scale_of(const struct chart_cell *cell, double bottom, double top)
+{
+    const struct series *first = g_ptr_array_index(cell->series, 0);
+    double low = lowest(cell);
+    double high = highest(cell);
+    if (first->config.less_is_better && low > 0 && high / low > LOGARITHMIC_FROM)
+        return scale_logarithmic(low / 1.2, high * 1.1, bottom, top);
+    return scale_linear(high, bottom, top);
+}
+
 void chart_lines(GString *out, const struct chart_cell *cell)
 {
     GString *body = g_string_new(NULL);
     double top = chart_legend(body, cell, 0) + 10;
-    const struct scale scale = scale_linear(highest(cell), top + PLOT_HEIGHT, top);
+    const struct scale scale = scale_of(cell, top + PLOT_HEIGHT, top);
+    const struct series *first = g_ptr_array_index(cell->series, 0);
     svg_axis_left(body, &scale, LEFT, RIGHT, format_tick);
     for (guint k = 0; k < cell->threads->len; k++) {
         uint32_t threads = g_array_index(cell->threads, uint32_t, k);
@@ -149,7 +176,7 @@ void chart_lines(GString *out, const struct chart_cell *cell)
         (void)snprintf(text, sizeof(text), "%u", threads);
         svg_text(body, thread_place(cell, threads), scale.from + 14, "middle", "tick", text);
     }
-    svg_text(body, (LEFT + RIGHT) / 2, scale.from + 32, "middle", "label", "threads");
+    svg_text(body, (LEFT + RIGHT) / 2, scale.from + 32, "middle", "label", series_parameter(first));
     for (guint i = cell->subjects->len; i > 0; i--) /* the reference last: on top */
         draw_subject(body, cell, &scale, g_ptr_array_index(cell->subjects, i - 1));
     say_outside(body, cell, &scale);

@@ -85,8 +85,8 @@ static void draw_rows(GString *out, const GArray *dots, const struct scale *x)
             continue;
         char label[96];
         double y = 4 + ROW_HEIGHT * (dot->row + 0.5);
-        (void)snprintf(label, sizeof(label), "%s t%u", dot->own->config.cell,
-                       dot->own->config.threads);
+        (void)snprintf(label, sizeof(label), "%s %c%u", dot->own->config.cell,
+                       series_parameter(dot->own)[0], dot->own->config.threads);
         svg_text(out, NAME_WIDTH - 8, y, "end", "label", label);
         svg_line(out, x->from, y, x->to, y, "grid");
     }

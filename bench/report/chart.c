@@ -16,6 +16,11 @@
 #define LETTER_WIDTH 7.2
 #define LEGEND_ROW   20.0
 
+const char *chart_subject(const struct chart_cell *cell, const struct series *series)
+{
+    return cell->by_cell ? series->config.cell : series->config.subject;
+}
+
 guint chart_colour(const struct chart_cell *cell, const char *subject)
 {
     for (guint i = 0; i < cell->subjects->len; i++) {
@@ -41,7 +46,7 @@ static bool is_first_of_subject(const struct chart_cell *cell, guint index)
     const struct series *series = g_ptr_array_index(cell->series, index);
     for (guint i = 0; i < index; i++) {
         const struct series *before = g_ptr_array_index(cell->series, i);
-        if (strcmp(before->config.subject, series->config.subject) == 0)
+        if (strcmp(chart_subject(cell, before), chart_subject(cell, series)) == 0)
             return false;
     }
     return true;
@@ -53,7 +58,7 @@ double chart_legend(GString *out, const struct chart_cell *cell, double y)
     double row = y + LEGEND_ROW / 2;
     for (guint i = 0; i < cell->series->len; i++) {
         const struct series *series = g_ptr_array_index(cell->series, i);
-        const char *subject = series->config.subject;
+        const char *subject = chart_subject(cell, series);
         char class_name[16];
         if (!is_first_of_subject(cell, i))
             continue;
@@ -136,8 +141,8 @@ static void bar_row(GString *out, const struct chart_cell *cell, const struct se
     char label[96];
     char text[96];
     if (cell->threads->len > 1)
-        (void)snprintf(label, sizeof(label), "%s t%u", series->config.subject,
-                       series->config.threads);
+        (void)snprintf(label, sizeof(label), "%s %c%u", series->config.subject,
+                       series_parameter(series)[0], series->config.threads);
     else
         (void)snprintf(label, sizeof(label), "%s", series->config.subject);
     svg_text(out, NAME_WIDTH - 8, y, "end", "label", label);

@@ -5,20 +5,27 @@
 #ifndef BENCH_REPORT_CHART_H
 #define BENCH_REPORT_CHART_H
 
+#include <stdbool.h>
+
 #include <glib.h>
 
 #include "harness/results.h"
 
-/* The series of one cell, in the order of subjects and threads, and what charts need to know. */
+/* The series of one cell, in the order of subjects and threads, and what charts need to know. Or
+   those of one subject over several cells, which are then told apart by their cells. */
 struct chart_cell {
     const struct results *results;
     const char *name;
-    const GPtrArray *subjects; /* of const char *: all of the report; the index is the colour */
+    bool by_cell;              /* subjects are names of cells */
+    const GPtrArray *subjects; /* of const char *: all of the section; the index is the colour */
     GPtrArray *series;         /* of const struct series *, with samples */
     GArray *threads;           /* of uint32_t: the numbers of threads that occur, ascending */
 };
 
 #define CHART_WIDTH 720.0
+
+/* What a series of the chart is called: its subject, or its cell. */
+const char *chart_subject(const struct chart_cell *cell, const struct series *series);
 
 /* The number of a subject's colour: 0 to SVG_COLOURS - 1. */
 guint chart_colour(const struct chart_cell *cell, const char *subject);

@@ -42,14 +42,23 @@ static void table_end(GString *out)
     g_string_append(out, "</table></div>\n");
 }
 
+/* Those that follow each other with the same reason are one line. */
 void table_of_failures(GString *out, const struct results *results)
 {
     for (guint i = 0; i < results->series->len; i++) {
         const struct series *series = g_ptr_array_index(results->series, i);
+        guint more = 0;
         if (series->failure == NULL)
             continue;
+        for (; i + 1 < results->series->len; i++, more++) {
+            const struct series *next = g_ptr_array_index(results->series, i + 1);
+            if (next->failure == NULL || strcmp(next->failure, series->failure) != 0)
+                break;
+        }
         g_string_append(out, "<p class=\"bad\">Failed: ");
         html_append(out, series->id);
+        if (more > 0)
+            g_string_append_printf(out, " and %u more", more);
         g_string_append(out, ": ");
         html_append(out, series->failure);
         g_string_append(out, "</p>\n");
@@ -198,7 +207,8 @@ static void figure_row(GString *out, const struct chart_cell *cell, const struct
     struct totals totals = totals_of(series);
     char text[96];
     g_string_append(out, "<tr>");
-    (void)snprintf(text, sizeof(text), "%s t%u", series->config.subject, series->config.threads);
+    (void)snprintf(text, sizeof(text), "%s %c%u", series->config.subject,
+                   series_parameter(series)[0], series->config.threads);
     cell_text(out, "", text);
     cell_figure(out, summary.median);
     (void)snprintf(text, sizeof(text), "%.1f %%", 100 * statistics_precision(&summary));
@@ -219,7 +229,11 @@ static void figure_row(GString *out, const struct chart_cell *cell, const struct
         cell_named(out, "_ns", totals.bounce_ns);
     else
         cell_text(out, "", "");
-    cell_text(out, "muted", totals.settled ? "" : "background work went on");
+    uint32_t noted;
+    const char *note = series_note(series, &noted);
+    if (note != NULL)
+        (void)snprintf(text, sizeof(text), "%s (%u of %zu)", note, noted, summary.count);
+    cell_text(out, "muted", note != NULL ? text : totals.settled ? "" : "background work went on");
     g_string_append(out, "</tr>\n");
 }
 
@@ -237,7 +251,10 @@ static void extra_rows(GString *out, const struct chart_cell *cell)
     for (guint k = 0; k < cell->series->len; k++) {
         const struct series *series = g_ptr_array_index(cell->series, k);
         g_string_append(out, "<tr>");
-        cell_text(out, "", series->config.subject);
+        char name[96];
+        (void)snprintf(name, sizeof(name), "%s %c%u", series->config.subject,
+                       series_parameter(series)[0], series->config.threads);
+        cell_text(out, "", name);
         for (uint32_t i = 0; i < like->extra_count; i++) {
             _cleanup_(freep) double *values = series_values(series, like->extras[i].name);
             if (values != NULL)

@@ -1,6 +1,8 @@
 /*
  * See report.h. The order of the page: what, where and how; targets and changes; all ratios in one
- * chart; then block by block, cell by cell: a chart of the figures, latencies folded away, a table.
+ * chart; then section by section, cell by cell: a chart of the figures, latencies folded away, a
+ * table. A section is the part of a block's name in front of its colon: "classic" of
+ * "classic:read_glib_log". A subject has one colour in the charts of its section.
  */
 #include "report/report.h"
 
@@ -40,19 +42,55 @@ static void warnings(GString *out, const struct results *results)
                                disturbed, all);
 }
 
-/* All subjects of the report: the reference first, then as they come. */
-static GPtrArray *all_subjects(const struct results *results)
+/* Do two series belong to the same section? */
+static bool same_section(const struct series *a, const struct series *b)
+{
+    size_t size = strcspn(a->config.block, ":");
+    return size == strcspn(b->config.block, ":") &&
+           strncmp(a->config.block, b->config.block, size) == 0;
+}
+
+static char *section_name(const struct series *series)
+{
+    return g_strndup(series->config.block, strcspn(series->config.block, ":"));
+}
+
+static bool has_text(const GPtrArray *texts, const char *text)
+{
+    for (guint i = 0; i < texts->len; i++) {
+        if (strcmp(g_ptr_array_index(texts, i), text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* All subjects of a series' section: the reference first, then as they come. */
+static GPtrArray *all_subjects(const struct results *results, const struct series *of)
 {
     GPtrArray *subjects = g_ptr_array_new();
     for (guint i = 0; i < results->series->len; i++) {
         const struct series *series = g_ptr_array_index(results->series, i);
         const char *subject = series->config.subject;
-        bool known = false;
-        for (guint k = 0; k < subjects->len && !known; k++)
-            known = strcmp(g_ptr_array_index(subjects, k), subject) == 0;
+        if (!same_section(of, series) || has_text(subjects, subject))
+            continue;
         bool leads = results->reference != NULL && strcmp(subject, results->reference) == 0;
-        if (!known)
-            g_ptr_array_insert(subjects, leads ? 0 : -1, (gpointer)(uintptr_t)subject);
+        g_ptr_array_insert(subjects, leads ? 0 : -1, (gpointer)(uintptr_t)subject);
+    }
+    return subjects;
+}
+
+/* Those subjects that are measured beside the reference. */
+static GPtrArray *compared_subjects(const struct results *results)
+{
+    GPtrArray *subjects = g_ptr_array_new();
+    for (guint i = 0; i < results->series->len; i++) {
+        const struct series *series = g_ptr_array_index(results->series, i);
+        const char *subject = series->config.subject;
+        if (results_peer(results, series, results->reference) == NULL ||
+            has_text(subjects, subject))
+            continue;
+        bool leads = strcmp(subject, results->reference) == 0;
+        g_ptr_array_insert(subjects, leads ? 0 : -1, (gpointer)(uintptr_t)subject);
     }
     return subjects;
 }
@@ -110,8 +148,9 @@ static void latencies(GString *out, const struct chart_cell *cell)
         char caption[128];
         if (!chart_has_latency(cell, threads))
             continue;
-        g_string_append_printf(out, "<details><summary>Latency, %u thread%s</summary>\n", threads,
-                               threads == 1 ? "" : "s");
+        const struct series *first = g_ptr_array_index(cell->series, 0);
+        g_string_append_printf(out, "<details><summary>Latency, %s: %u</summary>\n",
+                               series_parameter(first), threads);
         (void)snprintf(caption, sizeof(caption),
                        "Distribution of latencies; marks: median, p99, p99.9");
         figure_begin(out, caption);
@@ -161,32 +200,87 @@ static bool begins_cell(const struct results *results, guint index)
     return true;
 }
 
-static bool begins_block(const struct results *results, guint index)
+static bool begins_section(const struct results *results, guint index)
 {
-    if (index == 0)
-        return true;
     const struct series *series = g_ptr_array_index(results->series, index);
-    const struct series *before = g_ptr_array_index(results->series, index - 1);
-    return strcmp(before->config.block, series->config.block) != 0;
+    return index == 0 || !same_section(series, g_ptr_array_index(results->series, index - 1));
 }
 
 static void navigation(GString *out, const struct results *results)
 {
     g_string_append(out, "<nav>");
     for (guint i = 0; i < results->series->len; i++) {
-        const struct series *series = g_ptr_array_index(results->series, i);
-        const char *block = series->config.block;
-        if (begins_block(results, i))
-            g_string_append_printf(out, "<a href=\"#block-%s\">%s</a>", block, block);
+        if (!begins_section(results, i))
+            continue;
+        _cleanup_(freep) char *name = section_name(g_ptr_array_index(results->series, i));
+        g_string_append_printf(out, "<a href=\"#section-%s\">%s</a>", name, name);
     }
     g_string_append(out, "<a href=\"#machine\">machine</a></nav>\n");
 }
 
-static void ratios(GString *out, const struct results *results, const GPtrArray *subjects)
+/* Which subjects are shown over all cells of a section in one chart. */
+static const struct comparison {
+    const char *section;
+    const char *subject;
+    const char *caption;
+} comparisons[] = {
+    {"classic", "none", "All classic benchmarks in one, --sync none: requests/s"},
+    {"classic", "always", "All classic benchmarks in one, --sync always: requests/s"},
+};
+
+/* A cell of one subject's series in the section, told apart by their own cells. */
+static struct chart_cell comparison_make(const struct results *results,
+                                         const struct comparison *comparison, GPtrArray *cells)
+{
+    struct chart_cell cell = {
+        .results = results,
+        .name = comparison->subject,
+        .by_cell = true,
+        .subjects = cells,
+        .series = g_ptr_array_new(),
+        .threads = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+    };
+    for (guint i = 0; i < results->series->len; i++) {
+        struct series *series = g_ptr_array_index(results->series, i);
+        _cleanup_(freep) char *section = section_name(series);
+        if (strcmp(section, comparison->section) != 0 || series->samples->len == 0 ||
+            strcmp(series->config.subject, comparison->subject) != 0)
+            continue;
+        g_ptr_array_add(cell.series, series);
+        add_threads(cell.threads, series->config.threads);
+        if (!has_text(cells, series->config.cell))
+            g_ptr_array_add(cells, (gpointer)(uintptr_t)series->config.cell);
+    }
+    return cell;
+}
+
+static void section_comparisons(GString *out, const struct results *results, const char *section)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(comparisons); i++) {
+        if (strcmp(comparisons[i].section, section) != 0)
+            continue;
+        GPtrArray *cells = g_ptr_array_new();
+        struct chart_cell cell = comparison_make(results, &comparisons[i], cells);
+        if (cells->len > 1 && cell.threads->len > 1) {
+            figure_begin(out, comparisons[i].caption);
+            chart_lines(out, &cell);
+            g_string_append(out, "</figure>\n");
+        }
+        cell_clear(&cell);
+        g_ptr_array_free(cells, TRUE);
+    }
+}
+
+static void ratios(GString *out, const struct results *results)
 {
     char caption[200];
-    if (results->reference == NULL || subjects->len < 2)
+    if (results->reference == NULL)
         return;
+    GPtrArray *subjects = compared_subjects(results);
+    if (subjects->len < 2) {
+        g_ptr_array_free(subjects, TRUE);
+        return;
+    }
     (void)snprintf(caption, sizeof(caption),
                    "How many times better %s is: right of 1 it is ahead, left of 1 behind",
                    results->reference);
@@ -194,24 +288,35 @@ static void ratios(GString *out, const struct results *results, const GPtrArray 
     figure_begin(out, caption);
     chart_ratios(out, results, subjects);
     g_string_append(out, "</figure>\n");
+    g_ptr_array_free(subjects, TRUE);
+}
+
+/* A section's heading, and what is over all its cells. */
+static void section_begin(GString *out, const struct results *results, const struct series *series)
+{
+    _cleanup_(freep) char *name = section_name(series);
+    g_string_append_printf(out, "<h2 id=\"section-%s\">%s</h2>\n", name, name);
+    section_comparisons(out, results, name);
 }
 
 static GString *report_text(const struct results *results)
 {
     GString *out = g_string_new(NULL);
-    GPtrArray *subjects = all_subjects(results);
+    GPtrArray *subjects = g_ptr_array_new();
     head(out, results);
     navigation(out, results);
     warnings(out, results);
     table_of_failures(out, results);
     table_of_targets(out, results);
     table_of_changes(out, results);
-    ratios(out, results, subjects);
+    ratios(out, results);
     for (guint i = 0; i < results->series->len; i++) {
         const struct series *series = g_ptr_array_index(results->series, i);
-        if (begins_block(results, i))
-            g_string_append_printf(out, "<h2 id=\"block-%s\">%s</h2>\n", series->config.block,
-                                   series->config.block);
+        if (begins_section(results, i)) {
+            g_ptr_array_free(subjects, TRUE);
+            subjects = all_subjects(results, series);
+            section_begin(out, results, series);
+        }
         if (begins_cell(results, i))
             cell_section(out, results, subjects, series);
     }

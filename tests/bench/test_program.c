@@ -169,6 +169,25 @@ static void a_server_is_started_and_loaded(void **state)
     temp_dir_free(dir);
 }
 
+static void pools_are_measured(void **state)
+{
+    (void)state;
+    char *dir = temp_dir_new();
+    _cleanup_(output_deinit) struct output output = run_bench(dir, FAST " pool/*/t2/shared-queue");
+    if (output.code != 0)
+        print_error("%s%s", output.out, output.err);
+    assert_int_equal(output.code, 0);
+    json_t *root = load_results(dir);
+    json_t *all = json_object_get(root, "series");
+    assert_int_equal(json_array_size(all), 11);
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        json_t *summary = json_object_get(json_array_get(all, i), "summary");
+        assert_true(json_number_value(json_object_get(summary, "median")) > 0);
+    }
+    json_decref(root);
+    temp_dir_free(dir);
+}
+
 static void a_saved_baseline_can_be_compared_with(void **state)
 {
     (void)state;
@@ -230,6 +249,7 @@ int main(void)
         cmocka_unit_test(patterns_and_peers_choose_what_is_measured),
         cmocka_unit_test(a_classic_benchmark_is_judged_by_its_floor),
         cmocka_unit_test(a_server_is_started_and_loaded),
+        cmocka_unit_test(pools_are_measured),
         cmocka_unit_test(a_saved_baseline_can_be_compared_with),
         cmocka_unit_test(the_list_names_cells_and_subjects),
         cmocka_unit_test(mistakes_are_explained),

@@ -162,6 +162,75 @@ static void every_chart_has_its_series(void **state)
     temp_dir_free(dir);
 }
 
+static void add_point(struct results *results, struct fake *fake, const char *block,
+                      const char *cell, const char *subject, uint32_t number, const char *parameter)
+{
+    const struct series_config config = {
+        .block = block,
+        .cell = cell,
+        .subject = subject,
+        .threads = number,
+        .parameter = parameter,
+        .unit = "requests/s",
+        .ops = &fake_ops,
+        .arg = fake,
+    };
+    struct series *series = series_new(&config);
+    for (uint32_t round = 0; round < 3; round++)
+        fake_sample_add(series, 0, round, 1000.0 * number + round);
+    g_array_index(series->samples, struct sample, 0).note = "the load generator was the limit";
+    g_ptr_array_add(results->series, series);
+}
+
+/* Two classic benchmarks, their comparison, and a server's cell by connections. */
+static void sections_have_comparisons_parameters_and_notes(void **state)
+{
+    (void)state;
+    struct fake fake = {0};
+    struct results results;
+    struct test_error error;
+    char program[] = "kvs-bench";
+    char *arguments[] = {program, NULL};
+    char *dir = temp_dir_new();
+    _cleanup_(freep) char *path = path_join(dir, "report.html");
+    static const uint32_t numbers[] = {1, 50};
+    test_error_init(&error);
+    results_init(&results, dir, 1, arguments);
+    for (size_t i = 0; i < 2; i++) {
+        add_point(&results, &fake, "classic:a", "write_a", "none", numbers[i], NULL);
+        add_point(&results, &fake, "classic:a", "write_a", "floor", numbers[i], NULL);
+    }
+    for (size_t i = 0; i < 2; i++)
+        add_point(&results, &fake, "classic:b", "write_b", "none", numbers[i], NULL);
+    for (size_t i = 0; i < 2; i++)
+        add_point(&results, &fake, "server:none", "set", "redis", numbers[i], "connections");
+    assert_status(KVS_OK, report_write(&results, path, &error.error), &error);
+    results_deinit(&results);
+    _cleanup_(freep) char *text = file_text(path);
+    struct counts counts = {.classes =
+                                g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+    static const GMarkupParser parser = {.start_element = on_element};
+    GMarkupParseContext *context = g_markup_parse_context_new(&parser, 0, &counts, NULL);
+    assert_true(g_markup_parse_context_parse(context, text, -1, NULL));
+    g_markup_parse_context_free(context);
+    assert_int_equal(counts.images, 4);
+    for (guint colour = 0; colour < 2; colour++) { /* the comparison: a line for each benchmark */
+        assert_int_equal(count_of(&counts, 1, "curve", colour), 1);
+        assert_int_equal(count_of(&counts, 1, "band", colour), 1);
+        assert_int_equal(count_of(&counts, 2, "curve", colour), 1); /* none, floor */
+    }
+    assert_int_equal(count_of(&counts, 4, "curve", 0), 1); /* colours begin anew */
+    assert_non_null(strstr(text, "#section-classic"));
+    const char *section = strstr(text, "id=\"section-classic\"");
+    assert_non_null(section);
+    assert_null(strstr(section + 1, "id=\"section-classic\"")); /* one, of two blocks */
+    assert_non_null(strstr(text, ">connections</text>"));
+    assert_non_null(strstr(text, "redis c50"));
+    assert_non_null(strstr(text, "the load generator was the limit (1 of 3)"));
+    g_hash_table_destroy(counts.classes);
+    temp_dir_free(dir);
+}
+
 static void the_page_needs_nothing_else(void **state)
 {
     (void)state;
@@ -285,6 +354,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_chart_has_its_series),
+        cmocka_unit_test(sections_have_comparisons_parameters_and_notes),
         cmocka_unit_test(the_page_needs_nothing_else),
         cmocka_unit_test(rendered_charts_are_whole_and_readable),
         cmocka_unit_test(scales_end_at_round_figures),
