@@ -62,8 +62,14 @@ struct kvs_server_config {
     /* Called once when requests are served, on a thread of the server's. NULL: nobody is told. */
     void (*ready)(void *arg);
     void *ready_arg;
-    uint32_t flags;              /* KVS_SERVER_* */
-    const char *metrics_address; /* "IP:PORT": serve figures over HTTP there; NULL: nowhere */
+    uint32_t flags; /* KVS_SERVER_* */
+
+    /* Where clients' SAVE and BGSAVE write checkpoints, a new folder each; NULL: they may not. */
+    const char *checkpoint_dir;
+    uint32_t checkpoint_keep;       /* the newest that stay; 0: 2; UINT32_MAX: all */
+    uint32_t slow_log_length;       /* requests that the slow log keeps; 0: 128 */
+    uint64_t slow_log_threshold_us; /* from which duration on; 0: 10000; UINT64_MAX: none */
+    const char *metrics_address;    /* "IP:PORT": serve figures over HTTP there; NULL: nowhere */
 
     /* Who may come in. Without a password everybody who reaches the server, so listening where other
        machines reach it is refused unless no_auth is 1. password_file: a password a line, of which each is

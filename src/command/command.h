@@ -45,7 +45,7 @@ struct command_reply {
 struct command {
     uint32_t id; /* REQUEST_* */
     const char *name;
-    bool loading_ok; /* needs no store: served while it is being opened */
+    bool loading_ok;   /* needs no store: served while it is being opened */
     bool before_login; /* may be used before a password was given */
     /* A read: serves the request and appends its reply. KVS_OK, or KVS_NO_MEMORY when the reply
        could not be written: the connection must then be closed. NULL for a write, and for what

@@ -62,7 +62,7 @@ struct hooks {
     /* True when a client must authenticate before it may do anything. NULL: it need not. */
     bool (*needs_password)(void *arg);
 
-    /* Shows each connected client that speaks RESP, the newest last, under a lock: visit must not
+    /* Shows each connected client, of either protocol, the newest last, under a lock: visit must not
        call hooks. */
     void (*visit_clients)(void *arg, void (*visit)(void *visit_arg, struct client *client),
                           void *visit_arg);

@@ -15,6 +15,14 @@ static struct latency *histogram_at(struct command_metrics *metrics, uint32_t pl
     return latency;
 }
 
+uint32_t command_metrics_noted(const struct command_metrics *metrics)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < metrics->noted_count; i++)
+        count += metrics->noted[i].times;
+    return count;
+}
+
 void command_metrics_record(struct command_metrics *metrics, uint64_t ns)
 {
     for (uint32_t i = 0; i < metrics->noted_count; i++) {

@@ -58,6 +58,9 @@ static inline void command_metrics_note(struct command_metrics *metrics, uint32_
     metrics->noted_count = count + 1;
 }
 
+/* How many requests are noted. */
+uint32_t command_metrics_noted(const struct command_metrics *metrics);
+
 /* Records what was noted as having taken ns nanoseconds. */
 void command_metrics_record(struct command_metrics *metrics, uint64_t ns);
 

@@ -31,8 +31,10 @@
 #include <sys/socket.h>
 
 #include "base/address.h"
+#include "base/bytes.h"
 
 #include "base/clock.h"
+#include "server/slow_requests.h"
 
 #define TURN_BYTES ((uint64_t)262144) /* bytes read in one turn before others get theirs */
 /* Bytes of room for what is announced and has not come: beyond them room grows with what came. */
@@ -255,10 +257,16 @@ static enum session_step resume(struct connection *connection, struct worker *wo
 
 /* Records how long what was just answered took. What is answered later, after the engine, counts
    from the same moment. */
-static void record_answered(const struct connection *connection, struct worker *worker)
+static void record_answered(struct connection *connection, struct worker *worker,
+                            struct kvs_bytes served)
 {
-    if (worker->metrics.noted_count > 0)
-        command_metrics_record(&worker->metrics, clock_now_ns() - connection->session.received_ns);
+    if (worker->metrics.noted_count == 0)
+        return;
+    uint64_t elapsed_ns = clock_now_ns() - connection->session.received_ns;
+    if (elapsed_ns >= slow_log_threshold_ns(connection->service->slow_log))
+        slow_requests_note(connection->service->slow_log, &connection->session, served,
+                           command_metrics_noted(&worker->metrics), elapsed_ns);
+    command_metrics_record(&worker->metrics, elapsed_ns);
 }
 
 /* Serves what was received, beginning with what the connection was parked for. */
@@ -267,12 +275,15 @@ static enum step serve_input(struct connection *connection, struct worker *worke
     bool resumes = connection->parked;
     enum session_step step;
     do {
+        /* Serving consumes this, but does not overwrite it. */
+        const struct buffer *input = &connection->session.input;
+        struct kvs_bytes served = bytes_of(buffer_content(input), buffer_size(input));
         step = resumes ? resume(connection, worker) : SESSION_MORE;
         if (step == SESSION_MORE)
             step = session_serve(&connection->session, worker);
         note_trust(connection);
         resumes = true;
-        record_answered(connection, worker);
+        record_answered(connection, worker, served);
         if (step == SESSION_WAITING && park(connection))
             return STEP_PARKED;
     } while (step == SESSION_WAITING);

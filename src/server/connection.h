@@ -38,6 +38,7 @@ struct connection_service {
     struct session_service sessions; /* with connection_before_waiting and connection_completed */
     struct workers *workers;
     const struct log *log;
+    struct slow_log *slow_log;
     struct access *access; /* who may do what; NULL: everybody */
     bool blocking;         /* a thread keeps its connection for life (an unbounded pool) */
 

@@ -126,6 +126,30 @@ void connection_set_cut(struct connection_set *set)
     (void)pthread_mutex_unlock(&set->lock);
 }
 
+void connection_set_visit_clients(struct connection_set *set,
+                                  void (*visit)(void *arg, struct client *client), void *arg)
+{
+    (void)pthread_mutex_lock(&set->lock);
+    struct connection *each = set->first;
+    while (each != NULL && each->next != NULL)
+        each = each->next;
+    for (; each != NULL; each = each->previous)
+        visit(arg, &each->session.client);
+    (void)pthread_mutex_unlock(&set->lock);
+}
+
+bool connection_set_cut_client(struct connection_set *set, uint64_t id)
+{
+    (void)pthread_mutex_lock(&set->lock);
+    struct connection *each = set->first;
+    while (each != NULL && each->session.client.id != id)
+        each = each->next;
+    if (each != NULL)
+        (void)shutdown(each->transport.fd, SHUT_RDWR);
+    (void)pthread_mutex_unlock(&set->lock);
+    return each != NULL;
+}
+
 bool connection_set_wait_empty(struct connection_set *set, uint64_t timeout_ns)
 {
     uint64_t deadline = clock_now_ns() + timeout_ns;

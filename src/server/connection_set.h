@@ -46,6 +46,12 @@ void connection_set_end_input(struct connection_set *set);
 /* Cuts every connection off, unsent replies included. */
 void connection_set_cut(struct connection_set *set);
 
+/* Shows the clients of all connections, the newest last, under the lock: visit calls nothing here. */
+void connection_set_visit_clients(struct connection_set *set,
+                                  void (*visit)(void *arg, struct client *client), void *arg);
+/* Cuts off the connection of the client with this id. False: there is none. */
+bool connection_set_cut_client(struct connection_set *set, uint64_t id);
+
 /* Waits for the last one to close, for at most timeout_ns. True: none is left. */
 bool connection_set_wait_empty(struct connection_set *set, uint64_t timeout_ns);
 

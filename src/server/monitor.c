@@ -21,14 +21,21 @@
 #define WAIT_HELP "Time from a connection's readiness to its turn on a thread of the pool."
 
 /* What is at a place of command_metrics.h. */
-static void command_label(uint32_t place, char label[LABEL_SIZE])
+static void command_label(const struct monitor *monitor, uint32_t place, char label[LABEL_SIZE])
 {
-    const struct command *command = command_find(place);
-    (void)snprintf(label, LABEL_SIZE, "protocol=\"native\",command=\"%s\"",
-                   command != NULL ? command->name : "invalid");
+    const char *protocol = "native";
+    const char *name = "invalid";
+    if (place >= COMMAND_METRICS_NATIVE) {
+        protocol = "redis";
+        name = monitor->resp_commands->commands[place - COMMAND_METRICS_NATIVE]->name;
+    } else if (command_find(place) != NULL) {
+        name = command_find(place)->name;
+    }
+    (void)snprintf(label, LABEL_SIZE, "protocol=\"%s\",command=\"%s\"", protocol, name);
 }
 
-static void show_commands(struct metrics_text *text, const struct command_metrics *metrics)
+static void show_commands(const struct monitor *monitor, struct metrics_text *text,
+                          const struct command_metrics *metrics)
 {
     metrics_text_histogram_head(text, COMMANDS_NAME, COMMANDS_HELP);
     for (uint32_t i = 0; i < COMMAND_METRICS_MAX; i++) {
@@ -36,7 +43,7 @@ static void show_commands(struct metrics_text *text, const struct command_metric
         char label[LABEL_SIZE];
         if (latency == NULL)
             continue;
-        command_label(i, label);
+        command_label(monitor, i, label);
         metrics_text_histogram(text, COMMANDS_NAME, label, latency);
     }
 }
@@ -55,7 +62,7 @@ static kvs_status figures(void *arg, struct buffer *out)
     if (metrics == NULL)
         return KVS_NO_MEMORY;
     workers_measure(monitor->stats->workers, metrics);
-    show_commands(&text, metrics);
+    show_commands(monitor, &text, metrics);
     metrics_text_histogram_head(&text, WAIT_NAME, WAIT_HELP);
     metrics_text_histogram(&text, WAIT_NAME, "", &metrics->queue_wait);
     command_metrics_deinit(metrics);

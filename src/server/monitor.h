@@ -10,6 +10,7 @@
 struct monitor {
     struct server_stats *stats;
     struct server_state *state;
+    const struct resp_table *resp_commands;
     const char *engine_name;
     const char *pool_name;
 };

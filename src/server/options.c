@@ -26,6 +26,9 @@ struct raw {
     gchar *sync;
     gchar *log_level;
     gchar *log_format;
+    gchar *checkpoint_keep;
+    gchar *slow_log_length;
+    gchar *slow_log_us;
     gchar *backlog;
     gchar *key_max;
     gchar *value_max;
@@ -107,6 +110,33 @@ static kvs_status parse_mode(const char *text, uint32_t *ret, struct kvs_error *
     return KVS_OK;
 }
 
+/* As parse_count, where one word means without end. */
+static kvs_status parse_count_or(const char *flag, const char *text, const char *word,
+                                 uint64_t endless, uint64_t *ret, struct kvs_error *err)
+{
+    if (text == NULL || strcmp(text, word) != 0)
+        return parse_count(flag, text, false, ret, err);
+    *ret = endless;
+    return KVS_OK;
+}
+
+static kvs_status check_operation(struct kvs_server_config *config, const struct raw *raw,
+                                  struct kvs_error *err)
+{
+    uint64_t keep = 0;
+    uint64_t length = 0;
+    kvs_status status =
+        parse_count_or("--checkpoint-keep", raw->checkpoint_keep, "all", UINT32_MAX, &keep, err);
+    if (status == KVS_OK)
+        status = parse_count("--slow-log-length", raw->slow_log_length, false, &length, err);
+    if (status == KVS_OK)
+        status = parse_count_or("--slow-log-us", raw->slow_log_us, "never", UINT64_MAX,
+                                &config->slow_log_threshold_us, err);
+    config->checkpoint_keep = (uint32_t)keep;
+    config->slow_log_length = (uint32_t)length;
+    return status;
+}
+
 static kvs_status check(struct options *options, const struct raw *raw, struct kvs_error *err)
 {
     struct kvs_server_config *config = &options->config;
@@ -138,6 +168,8 @@ static kvs_status check(struct options *options, const struct raw *raw, struct k
         status = kvs_error_set(err, KVS_INVALID, 0,
                                "--log-format '%s' is not known: use auto, text, json or journald",
                                raw->log_format);
+    if (status == KVS_OK)
+        status = check_operation(config, raw, err);
     config->threads = (uint32_t)threads;
     config->backlog = (uint32_t)backlog;
     return status;
@@ -150,6 +182,7 @@ static void connect_config(struct options *options)
     config->address = options->address;
     config->log = log_sink_of(options->log_format);
     config->metrics_address = options->metrics_address;
+    config->checkpoint_dir = options->checkpoint_dir;
     config->engine = options->engine;
     config->pool = options->pool;
     config->data_dir = options->data_dir;
@@ -212,6 +245,15 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "BYTES"},
         {"backlog", 0, 0, G_OPTION_ARG_STRING, &raw->backlog,
          "Connections that may wait to be accepted (4096)", "N"},
+        {"checkpoint-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->checkpoint_dir,
+         "Where SAVE and BGSAVE write checkpoints, a new folder each (they are refused)", "DIR"},
+        {"checkpoint-keep", 0, 0, G_OPTION_ARG_STRING, &raw->checkpoint_keep,
+         "How many checkpoints stay; older ones are removed; or all (2)", "N"},
+        {"slow-log-us", 0, 0, G_OPTION_ARG_STRING, &raw->slow_log_us,
+         "Keep requests that take at least so many microseconds in the slow log, or never (10000)",
+         "US"},
+        {"slow-log-length", 0, 0, G_OPTION_ARG_STRING, &raw->slow_log_length,
+         "How many of them (128)", "N"},
         {"metrics-addr", 0, 0, G_OPTION_ARG_STRING, &options->metrics_address,
          "Serve figures for Prometheus, /health and /ready over HTTP here (nowhere)", "IP:PORT"},
         {"log-level", 'l', 0, G_OPTION_ARG_STRING, &raw->log_level,
@@ -280,6 +322,9 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     g_free(raw.sync);
     g_free(raw.log_level);
     g_free(raw.log_format);
+    g_free(raw.checkpoint_keep);
+    g_free(raw.slow_log_length);
+    g_free(raw.slow_log_us);
     g_free(raw.backlog);
     g_free(raw.key_max);
     g_free(raw.value_max);
@@ -306,6 +351,7 @@ void options_deinit(struct options *options)
 {
     g_free(options->address);
     g_free(options->metrics_address);
+    g_free(options->checkpoint_dir);
     g_free(options->engine);
     g_free(options->pool);
     g_free(options->data_dir);

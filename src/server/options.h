@@ -28,6 +28,7 @@ struct options {
     /* Owned; NULL-terminated lists may be NULL. */
     char *address;
     char *metrics_address;
+    char *checkpoint_dir;
     char *engine;
     char *pool;
     char *data_dir;

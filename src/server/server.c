@@ -35,6 +35,7 @@
 #include "plugin/loader.h"
 #include "protocol/native.h"
 #include "server/access.h"
+#include "server/administration.h"
 #include "server/connection_set.h"
 #include "server/data_dir.h"
 #include "server/listeners.h"
@@ -72,6 +73,7 @@ struct kvs_server {
     struct command_context commands;
     struct resp_table resp_table;
     struct server_stats stats;
+    struct administration administration;
     struct monitor monitor;
     struct metrics_http *metrics; /* NULL: none is wanted */
     uint64_t drain_timeout_ms;
@@ -217,6 +219,7 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
             },
         .workers = &server->workers,
         .access = &server->access,
+        .slow_log = server->administration.slow_log,
         .log = &server->log,
         .blocking = server_pool_can(&server->pool, KVS_POOL_UNBOUNDED),
         .requeue = reactor_requeue,
@@ -268,6 +271,7 @@ static kvs_status start_metrics(struct kvs_server *server, const struct settings
     server->monitor = (struct monitor){
         .stats = &server->stats,
         .state = &server->state,
+        .resp_commands = server->commands.resp_commands,
         .engine_name = server->engine_plugin->name,
         .pool_name = server->pool.plugin->name,
     };
@@ -275,18 +279,27 @@ static kvs_status start_metrics(struct kvs_server *server, const struct settings
     return metrics_http_start(&settings->metrics_address, &source, &server->metrics, err);
 }
 
-/* The hooks of commands; see command/hooks.h. */
-
-static enum authentication authenticate(void *arg, struct kvs_bytes user, struct kvs_bytes password)
+static void stop_for_client(void *arg)
 {
-    struct kvs_server *server = arg;
-    return access_authenticate(&server->access, user, password);
+    kvs_server_stop(arg);
 }
 
-static bool needs_password(void *arg)
+/* What clients' commands for operators work on. */
+static kvs_status make_administration(struct kvs_server *server, const struct settings *settings,
+                                      struct kvs_error *err)
 {
-    const struct kvs_server *server = arg;
-    return access_needs_password(&server->access);
+    server->administration = (struct administration){
+        .access = &server->access,
+        .connections = &server->connections,
+        .workers = &server->workers,
+        .log = &server->log,
+        .data_dir = server->data_dir.path,
+        .durability = server->durability,
+        .port = listeners_port(&server->listeners),
+        .stop = stop_for_client,
+        .stop_arg = server,
+    };
+    return administration_init(&server->administration, settings->config, &server->store, err);
 }
 
 static kvs_status bring_up(struct kvs_server *server, const struct settings *settings,
@@ -306,6 +319,8 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     if (status == KVS_OK)
         status = open_store(server, settings, err);
     if (status == KVS_OK)
+        status = make_administration(server, settings, err);
+    if (status == KVS_OK)
         status = workers_init(&server->workers, &server->store, err);
     if (status == KVS_OK)
         status = start_pool(server, settings, err);
@@ -322,7 +337,7 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
         .visit_stats_arg = &server->stats,
         .format_loading = server_state_format_loading,
         .loading_arg = &server->state,
-        .hooks = {.arg = server, .authenticate = authenticate, .needs_password = needs_password},
+        .hooks = administration_hooks(&server->administration),
     };
     server->stats = (struct server_stats){
         .store = &server->store,
@@ -551,6 +566,7 @@ static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
     kvs_status stopped = server_pool_stop(&server->pool, status == KVS_OK ? err : NULL);
     if (status == KVS_OK)
         status = stopped;
+    administration_end_saving(&server->administration);
     workers_deinit(&server->workers); /* I1 */
     keyspace_free(TAKE(server->keyspace));
     kvs_status closed = store_close(&server->store, status == KVS_OK ? err : NULL);
@@ -629,6 +645,7 @@ void kvs_server_free(struct kvs_server *server)
     data_dir_close(&server->data_dir);
     plugin_dirs_deinit(&server->dirs);
     connection_set_deinit(&server->connections);
+    administration_deinit(&server->administration);
     listeners_deinit(&server->listeners);
     access_deinit(&server->access);
     if (server->stop_fd >= 0)

@@ -159,6 +159,28 @@ void workers_measure(struct workers *workers, struct command_metrics *ret)
     (void)pthread_mutex_unlock(&workers->lock);
 }
 
+static void add_one(const struct command_metrics *metrics, uint32_t place, uint64_t *count,
+                    uint64_t *ns)
+{
+    const struct latency *latency =
+        atomic_load_explicit(&metrics->by_command[place], memory_order_acquire);
+    if (latency == NULL)
+        return;
+    *count += latency_count(latency);
+    *ns += atomic_load_explicit(&latency->sum_ns, memory_order_relaxed);
+}
+
+void workers_measure_one(struct workers *workers, uint32_t place, uint64_t *ret_count,
+                         uint64_t *ret_ns)
+{
+    *ret_count = *ret_ns = 0;
+    (void)pthread_mutex_lock(&workers->lock);
+    add_one(&workers->finished_metrics, place, ret_count, ret_ns);
+    for (const struct worker *worker = workers->first; worker != NULL; worker = worker->next)
+        add_one(&worker->metrics, place, ret_count, ret_ns);
+    (void)pthread_mutex_unlock(&workers->lock);
+}
+
 kvs_status worker_take_buffer(struct worker *worker, struct buffer *buffer)
 {
     if (worker->spare_count == 0)

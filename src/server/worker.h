@@ -76,6 +76,10 @@ void workers_count(struct workers *workers, struct worker_counters *ret);
    command_metrics_deinit. */
 void workers_measure(struct workers *workers, struct command_metrics *ret);
 
+/* Only the place of one command: how often it was answered, and in how many nanoseconds. */
+void workers_measure_one(struct workers *workers, uint32_t place, uint64_t *ret_count,
+                         uint64_t *ret_ns);
+
 /* Takes a spare buffer, or makes one of BUFFER_STANDARD bytes. *buffer is empty without memory.
    KVS_NO_MEMORY: it stays so. */
 KVS_MUST_USE kvs_status worker_take_buffer(struct worker *worker, struct buffer *buffer);
