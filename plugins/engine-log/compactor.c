@@ -156,6 +156,8 @@ static kvs_status output_seal(struct kvs_db *db, struct kvs_error *err)
     if (output == NULL)
         return KVS_OK;
     db->compact_output = NULL;
+    if (atomic_load_explicit(&output->end, memory_order_relaxed) == SEGMENT_HEADER_BYTES)
+        return keeper_drop(db, output, err);
     kvs_status status = sync_output_file(db, output, err);
     if (status != KVS_OK)
         return status;

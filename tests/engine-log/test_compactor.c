@@ -246,6 +246,30 @@ static void test_choice(void **state)
     temp_dir_free(dir);
 }
 
+/* Writers are slowed down when a large part is dead, and not before, nor while there is little. */
+static void test_pace(void **state)
+{
+    (void)state;
+    struct test_store store;
+    char *dir = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    compactor_stop(store.db);
+    for (unsigned version = 1; version <= 4; version++) {
+        for (uint64_t key = 0; key < KEYS / 2; key++)
+            assert_int_equal(KVS_OK, put(&store, key, version, VALUE_BYTES));
+        assert_int_equal(KVS_OK, engine_log_ops.sync(store.db, NULL));
+        wait_until(all_sealed, &store);
+        space_set_pace(store.db);
+        uint64_t pace_ns = test_store_stat(&store, "write_pace_ns_per_mib");
+        if (version == 1)
+            assert_int_equal(0, pace_ns);
+        if (version == 4)
+            assert_int_not_equal(0, pace_ns);
+    }
+    must_close_store(&store);
+    temp_dir_free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_tombstones_over_a_cold_base),
         cmocka_unit_test(test_readers_meanwhile),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_pace),
     };
     return cmocka_run_group_tests_name("engine-log/compactor", tests, NULL, NULL);
 }
