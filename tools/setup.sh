@@ -57,5 +57,5 @@ build() {
 }
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config
-    libglib2.0-dev liburcu-dev libxxhash-dev liblmdb-dev libmicrohttpd-dev)
+    libglib2.0-dev liburcu-dev libxxhash-dev liblmdb-dev libmicrohttpd-dev libssl-dev)
 TEST_PACKAGES=(libcmocka-dev g++ python3 spin libjansson-dev)

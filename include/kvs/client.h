@@ -28,6 +28,11 @@ extern "C" {
 
 struct kvs_client;
 
+enum {                               /* kvs_client_config.flags */
+    KVS_CLIENT_TLS = 1 << 0,         /* speak TLS 1.3 */
+    KVS_CLIENT_TLS_INSECURE = 1 << 1 /* with whoever is there: take any certificate */
+};
+
 struct kvs_client_config {
     uint32_t size;
     uint32_t reserved;           /* 0 */
@@ -35,10 +40,20 @@ struct kvs_client_config {
     uint64_t connect_timeout_ms; /* 0: 5000 */
     uint64_t request_timeout_ms; /* 0: 30000; from sending to the whole reply */
     const char *password;        /* given to the server at each connection; NULL: none */
+
+    uint32_t flags; /* KVS_CLIENT_* */
+    uint32_t reserved2;
+    /* With KVS_CLIENT_TLS: paths of PEM files. */
+    const char *tls_ca;   /* who may vouch for the server; NULL: whom the system trusts */
+    const char *tls_cert; /* our own certificate and key; NULL: none */
+    const char *tls_key;
+    const char
+        *tls_server_name; /* what the server's certificate must name; NULL: the address's IP */
 };
 
 /* Checks the configuration and makes a client, without connecting. KVS_OK, KVS_INVALID (an address
-   that does not parse, a password that is empty or too long), KVS_NO_MEMORY. */
+   that does not parse, a password that is empty or too long, a certificate that is none), KVS_DENIED
+   (others may read the key), KVS_UNSUPPORTED (a library without TLS), KVS_NO_MEMORY. */
 KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_new(const struct kvs_client_config *config,
                                                   struct kvs_client **ret_client,
                                                   struct kvs_error *err);

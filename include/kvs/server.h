@@ -55,7 +55,8 @@ struct kvs_server_config {
     uint64_t drain_timeout_ms; /* how long a stop waits for slow readers; 0: 5000 */
 
     /* Where to listen, besides `address`: "IP:PORT" or "[IPv6]:PORT" (port 0: any free one),
-       "unix:PATH", or "fd:N", a socket that listens already. With neither: 127.0.0.1:4000. */
+       "unix:PATH", or "fd:N", a socket that listens already; with "tls:" in front, TLS is spoken
+       there. With neither: 127.0.0.1:4000. */
     const char *const *listen;
     uint32_t listen_count;
     uint32_t socket_mode; /* permissions of the files of Unix sockets; 0: 0600 */
@@ -79,6 +80,14 @@ struct kvs_server_config {
     uint32_t no_auth;
     uint32_t socket_no_auth;   /* 1: Unix sockets need no password, their permissions decide */
     uint64_t login_timeout_ms; /* for a TLS handshake and a password; 0: 10000 */
+
+    /* TLS 1.3, at addresses with "tls:" in front. Paths of PEM files; read again by kvs_server_reload. */
+    const char *tls_cert; /* the certificate, and the chain behind it */
+    const char *tls_key;  /* nobody but its owner and group may read it */
+    const char
+        *tls_client_ca; /* clients must show a certificate of this CA; NULL: none is asked for */
+    uint32_t tls_client_optional; /* 1: who has none may come in, too */
+    uint32_t reserved;            /* 0 */
 };
 
 /*

@@ -8,12 +8,23 @@
 #include <getopt.h>
 #include <string.h>
 
+#include <kvs/client.h>
+
 #include "base/address.h"
 
 static const struct option options[] = {
-    {"addr", required_argument, NULL, 'a'}, {"password-file", required_argument, NULL, 'p'},
-    {"raw", no_argument, NULL, 'r'},        {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+    {"addr", required_argument, NULL, 'a'},
+    {"password-file", required_argument, NULL, 'p'},
+    {"tls", no_argument, NULL, 't'},
+    {"ca", required_argument, NULL, 'A'},
+    {"cert", required_argument, NULL, 'C'},
+    {"key", required_argument, NULL, 'K'},
+    {"server-name", required_argument, NULL, 'N'},
+    {"insecure", no_argument, NULL, 'i'},
+    {"raw", no_argument, NULL, 'r'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 #define HELP_COLUMN 20 /* where the explanations of the help begin */
@@ -39,9 +50,38 @@ static kvs_status take_operand(struct arguments *arguments, const char *operand,
     return KVS_OK;
 }
 
+/* True when it is one of those about TLS, which is then taken. */
+static bool take_tls_option(struct arguments *arguments, int option)
+{
+    switch (option) {
+    case 't':
+        arguments->flags |= KVS_CLIENT_TLS;
+        return true;
+    case 'i':
+        arguments->flags |= KVS_CLIENT_TLS_INSECURE;
+        return true;
+    case 'A':
+        arguments->tls_ca = optarg;
+        return true;
+    case 'C':
+        arguments->tls_cert = optarg;
+        return true;
+    case 'K':
+        arguments->tls_key = optarg;
+        return true;
+    case 'N':
+        arguments->tls_server_name = optarg;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static kvs_status take_option(struct arguments *arguments, int option, char **argv,
                               struct kvs_error *err)
 {
+    if (take_tls_option(arguments, option))
+        return KVS_OK;
     switch (option) {
     case OPERAND:
         return take_operand(arguments, optarg, err);
@@ -126,6 +166,11 @@ bool arguments_print_help(FILE *out)
         "  --password-file FILE\n"
         "                    the password is the first line of FILE (otherwise that of the\n"
         "                    environment's KVS_PASSWORD, if it is set)\n"
+        "  --tls             speak TLS; the server's certificate must be trusted by --ca FILE\n"
+        "                    (otherwise by the system) and name its IP, or --server-name NAME\n"
+        "  --cert FILE, --key FILE\n"
+        "                    the client's own certificate and key\n"
+        "  --insecure        take any certificate of the server\n"
         "  --raw             get: write exactly the value's bytes, without a newline;\n"
         "                    a missing key is then an error\n"
         "  --                what follows are arguments, even if they begin with '-'\n"

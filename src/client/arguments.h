@@ -16,8 +16,13 @@ enum arguments_action {
 
 struct arguments {
     enum arguments_action action;
-    const char *address;           /* as typed, not checked; NULL: the default */
-    const char *password_file;     /* as typed; NULL: none */
+    const char *address;       /* as typed, not checked; NULL: the default */
+    const char *password_file; /* as typed; NULL: none */
+    uint32_t flags;            /* KVS_CLIENT_* */
+    const char *tls_ca;        /* these as typed; NULL: none */
+    const char *tls_cert;
+    const char *tls_key;
+    const char *tls_server_name;
     const struct command *command; /* with ARGUMENTS_RUN */
     struct command_input input;
 };

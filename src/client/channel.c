@@ -22,6 +22,8 @@
 /* A header with a small body arrives by one system call. */
 #define RECEIVE_MIN ((size_t)4096)
 
+#define RECORD_SIZE 16384u /* the most that a record of TLS holds */
+
 #define CONNECT_PAUSE_NS 2000000L /* between tries at a full Unix socket */
 
 struct deadline deadline_in_ms(uint64_t timeout_ms)
@@ -34,11 +36,13 @@ struct deadline deadline_in_ms(uint64_t timeout_ms)
     return deadline;
 }
 
-void channel_init(struct channel *channel, const struct address *address)
+void channel_init(struct channel *channel, const struct address *address, struct client_tls *tls)
 {
     channel->address = *address;
     address_format(address, channel->name);
     channel->fd = -1;
+    channel->tls = tls;
+    channel->stream = NULL;
 }
 
 /* Waits until fd is ready for one of events, or broken. True, or false at the deadline. */
@@ -103,10 +107,9 @@ static kvs_status finish_connect(const struct channel *channel, int fd,
     return error == 0 ? KVS_OK : connect_failed(channel, error, err);
 }
 
-kvs_status channel_open(struct channel *channel, const struct deadline *deadline,
-                        struct kvs_error *err)
+static kvs_status open_socket(struct channel *channel, const struct deadline *deadline,
+                              struct kvs_error *err)
 {
-    assert(channel->fd < 0);
     const int on = 1;
     _cleanup_(closep) int fd =
         socket(channel->address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -130,17 +133,59 @@ kvs_status channel_open(struct channel *channel, const struct deadline *deadline
     return KVS_OK;
 }
 
+static kvs_status secure_failed(const struct channel *channel, int error, struct kvs_error *err)
+{
+    const char *reason = client_stream_reason(channel->stream);
+    if (error == EPROTO && reason[0] != '\0')
+        return kvs_error_set(err, KVS_NETWORK, 0, "no TLS with %s: %s", channel->name, reason);
+    return kvs_error_set(err, KVS_NETWORK, error,
+                         "no TLS with %s: %s (does the server speak TLS there?)", channel->name,
+                         strerror(error));
+}
+
+/* Makes the connection speak TLS. */
+static kvs_status secure(struct channel *channel, const struct deadline *deadline,
+                         struct kvs_error *err)
+{
+    channel->stream = client_stream_new(channel->tls, channel->fd, &channel->address);
+    if (channel->stream == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for TLS");
+    while (client_stream_handshake(channel->stream) != 0) {
+        short ready;
+        if (errno != EAGAIN)
+            return secure_failed(channel, errno, err);
+        if (!wait_ready(channel->fd, client_stream_wanted(channel->stream), deadline, &ready))
+            return connect_timed_out(channel, deadline, err);
+    }
+    return KVS_OK;
+}
+
+kvs_status channel_open(struct channel *channel, const struct deadline *deadline,
+                        struct kvs_error *err)
+{
+    assert(channel->fd < 0);
+    kvs_status status = open_socket(channel, deadline, err);
+    if (status == KVS_OK && channel->tls != NULL)
+        status = secure(channel, deadline, err);
+    if (status != KVS_OK)
+        channel_close(channel);
+    return status;
+}
+
 void channel_close(struct channel *channel)
 {
+    client_stream_free(TAKE(channel->stream));
     if (channel->fd >= 0)
         (void)close(take_fd(&channel->fd));
 }
 
-bool channel_is_idle(const struct channel *channel)
+bool channel_is_idle(struct channel *channel)
 {
     uint8_t byte;
     if (channel->fd < 0)
         return false;
+    if (channel->stream != NULL)
+        return client_stream_is_quiet(channel->stream);
     ssize_t size = recv(channel->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
 }
@@ -154,6 +199,9 @@ static kvs_status timed_out(const struct channel *channel, const struct deadline
 
 static kvs_status broken(const struct channel *channel, int error, struct kvs_error *err)
 {
+    if (error == EPROTO && channel->stream != NULL)
+        return kvs_error_set(err, KVS_NETWORK, 0, "the connection to %s broke: %s", channel->name,
+                             client_stream_reason(channel->stream));
     return kvs_error_set(err, KVS_NETWORK, error, "the connection to %s broke: %s", channel->name,
                          strerror(error));
 }
@@ -172,10 +220,60 @@ static void skip_sent(struct msghdr *message, size_t size)
     }
 }
 
+/* Copies the next bytes of the parts, and drops them there. */
+static size_t gather(struct msghdr *message, uint8_t *to, size_t size)
+{
+    size_t used = 0;
+    while (message->msg_iovlen > 0 && used < size) {
+        const struct iovec *part = message->msg_iov;
+        size_t taken = part->iov_len < size - used ? part->iov_len : size - used;
+        if (taken > 0)
+            memcpy(to + used, part->iov_base, taken);
+        used += taken;
+        skip_sent(message, taken);
+    }
+    return used;
+}
+
+/* As channel_send, through TLS: whole records, and not one for each part. */
+static kvs_status send_secure(struct channel *channel, struct msghdr *message,
+                              const struct deadline *deadline, struct kvs_error *err)
+{
+    uint8_t record[RECORD_SIZE];
+    size_t size = 0;
+    size_t done = 0;
+    for (;;) {
+        if (done == size) {
+            done = 0;
+            size = gather(message, record, sizeof(record));
+            if (size == 0)
+                return KVS_OK;
+        }
+        ssize_t sent = client_stream_write(channel->stream, record + done, size - done);
+        if (sent >= 0) {
+            done += (size_t)sent;
+            continue;
+        }
+        if (errno == EPIPE || errno == ECONNRESET)
+            return KVS_STOPPED;
+        if (errno != EAGAIN)
+            return broken(channel, errno, err);
+        short ready;
+        if (!wait_ready(channel->fd, client_stream_wanted(channel->stream) | POLLIN, deadline,
+                        &ready))
+            return timed_out(channel, deadline, err);
+        /* Not all that TLS receives is an answer. */
+        if ((ready & POLLIN) != 0 && !client_stream_is_quiet(channel->stream))
+            return KVS_STOPPED;
+    }
+}
+
 kvs_status channel_send(struct channel *channel, struct iovec *parts, uint32_t part_count,
                         const struct deadline *deadline, struct kvs_error *err)
 {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = part_count};
+    if (channel->stream != NULL)
+        return send_secure(channel, &message, deadline, err);
     for (;;) {
         ssize_t size = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
         if (size >= 0) {
@@ -196,18 +294,30 @@ kvs_status channel_send(struct channel *channel, struct iovec *parts, uint32_t p
     }
 }
 
+/* As recv. */
+static ssize_t receive_some(struct channel *channel, void *to, size_t size)
+{
+    if (channel->stream != NULL)
+        return client_stream_read(channel->stream, to, size);
+    return recv(channel->fd, to, size, MSG_DONTWAIT);
+}
+
 kvs_status channel_receive(struct channel *channel, struct buffer *buffer, size_t size,
                            const struct deadline *deadline, struct kvs_error *err)
 {
+    bool must_wait = false;
     while (buffer_size(buffer) < size) {
         size_t missing = size - buffer_size(buffer);
         short ready;
         if (buffer_reserve(buffer, missing > RECEIVE_MIN ? missing : RECEIVE_MIN) != KVS_OK)
             return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a reply of %zu bytes", size);
-        if (!wait_ready(channel->fd, POLLIN, deadline, &ready))
+        /* TLS may have it already: only who finds nothing waits. */
+        short wanted = channel->stream != NULL ? client_stream_wanted(channel->stream) : POLLIN;
+        if ((channel->stream == NULL || must_wait) &&
+            !wait_ready(channel->fd, wanted, deadline, &ready))
             return timed_out(channel, deadline, err);
-        ssize_t received =
-            recv(channel->fd, buffer->data + buffer->end, buffer_room(buffer), MSG_DONTWAIT);
+        ssize_t received = receive_some(channel, buffer->data + buffer->end, buffer_room(buffer));
+        must_wait = received < 0;
         if (received > 0)
             buffer_commit(buffer, (size_t)received);
         else if (received == 0)

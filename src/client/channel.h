@@ -1,5 +1,5 @@
 /*
- * One TCP connection on which every wait ends at a deadline.
+ * One connection (TCP or a Unix socket, with TLS or without) on which every wait ends at a deadline.
  *
  * Used by one thread at a time. A failure of channel_send or channel_receive leaves the stream at
  * an unknown place: the caller then closes the channel. No call raises SIGPIPE.
@@ -15,6 +15,7 @@
 
 #include "base/address.h"
 #include "base/buffer.h"
+#include "client/client_tls.h"
 
 /* A moment on the monotonic clock, and how long that was from its making (for messages). */
 struct deadline {
@@ -26,14 +27,16 @@ struct deadline deadline_in_ms(uint64_t timeout_ms);
 
 struct channel {
     struct address address;
-    char name[ADDRESS_TEXT_MAX]; /* the address as text, for messages */
-    int fd;                      /* owned; -1: closed */
+    char name[ADDRESS_TEXT_MAX];  /* the address as text, for messages */
+    int fd;                       /* owned; -1: closed */
+    struct client_tls *tls;       /* NULL: the bytes go as they are. Not owned */
+    struct client_stream *stream; /* owned; NULL: closed, or without TLS */
 };
 
-/* A closed channel to address. */
-void channel_init(struct channel *channel, const struct address *address);
+/* A closed channel to address. tls may be NULL, and must outlive it. */
+void channel_init(struct channel *channel, const struct address *address, struct client_tls *tls);
 
-/* Connects a closed channel. KVS_OK, KVS_TIMEOUT, KVS_NETWORK. */
+/* Connects a closed channel, the TLS handshake included. KVS_OK, KVS_TIMEOUT, KVS_NETWORK. */
 KVS_MUST_USE kvs_status channel_open(struct channel *channel, const struct deadline *deadline,
                                      struct kvs_error *err);
 
@@ -44,7 +47,7 @@ void channel_close(struct channel *channel);
  * True for an open connection between two requests: the peer has neither closed it nor sent
  * anything that nobody asked for. Costs one system call, which does not wait.
  */
-bool channel_is_idle(const struct channel *channel);
+bool channel_is_idle(struct channel *channel);
 
 /*
  * Sends the parts (which are changed) one behind the other, by one system call where the socket

@@ -40,9 +40,10 @@ struct kvs_client {
     struct channel channel;
     uint64_t connect_timeout_ms;
     uint64_t request_timeout_ms;
-    uint64_t id_last;    /* of requests; 0 is never used: a server says it where it knows none */
-    struct buffer input; /* the last reply, which views of the caller point into */
-    char *password;      /* owned; NULL: none */
+    uint64_t id_last;       /* of requests; 0 is never used: a server says it where it knows none */
+    struct buffer input;    /* the last reply, which views of the caller point into */
+    char *password;         /* owned; NULL: none */
+    struct client_tls *tls; /* owned; NULL: none */
 };
 
 static kvs_status check_password(const char *password, struct kvs_error *err)
@@ -51,6 +52,34 @@ static kvs_status check_password(const char *password, struct kvs_error *err)
     if (size == 0 || size > NATIVE_PASSWORD_MAX)
         return kvs_error_set(err, KVS_INVALID, 0, "a password has 1 to %u bytes",
                              NATIVE_PASSWORD_MAX);
+    return KVS_OK;
+}
+
+static kvs_status make_tls(struct kvs_client *client, const struct kvs_client_config *config,
+                           struct kvs_error *err)
+{
+    const struct client_tls_config tls = {
+        .ca = config->tls_ca,
+        .certificate = config->tls_cert,
+        .key = config->tls_key,
+        .server_name = config->tls_server_name,
+        .insecure = (config->flags & KVS_CLIENT_TLS_INSECURE) != 0,
+    };
+    return client_tls_new(&tls, &client->tls, err);
+}
+
+static kvs_status check_flags(const struct kvs_client_config *config, struct kvs_error *err)
+{
+    const uint32_t all = KVS_CLIENT_TLS | KVS_CLIENT_TLS_INSECURE;
+    bool needs_tls = (config->flags & KVS_CLIENT_TLS_INSECURE) != 0 || config->tls_ca != NULL ||
+                     config->tls_cert != NULL || config->tls_key != NULL ||
+                     config->tls_server_name != NULL;
+    if (config->reserved != 0 || config->reserved2 != 0 || (config->flags & ~all) != 0)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "kvs_client_config: reserved is not 0, or a flag is not known");
+    if (needs_tls && (config->flags & KVS_CLIENT_TLS) == 0)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "certificates are given, but TLS is not asked for: add --tls");
     return KVS_OK;
 }
 
@@ -66,10 +95,10 @@ kvs_status kvs_client_new(const struct kvs_client_config *config, struct kvs_cli
     /* Whole members only: what an older caller did not know is 0. */
     uint32_t size = config->size < sizeof(known) ? config->size & ~7u : (uint32_t)sizeof(known);
     memcpy(&known, config, size);
-    if (known.reserved != 0)
-        return kvs_error_set(err, KVS_INVALID, 0, "kvs_client_config.reserved is not 0");
-    kvs_status status =
-        address_parse(known.address != NULL ? known.address : ADDRESS_DEFAULT, &address, err);
+    kvs_status status = check_flags(&known, err);
+    if (status == KVS_OK)
+        status =
+            address_parse(known.address != NULL ? known.address : ADDRESS_DEFAULT, &address, err);
     if (status == KVS_OK)
         status = check_password(known.password, err);
     if (status != KVS_OK)
@@ -81,7 +110,15 @@ kvs_status kvs_client_new(const struct kvs_client_config *config, struct kvs_cli
         free(client);
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a client");
     }
-    channel_init(&client->channel, &address);
+    if ((known.flags & KVS_CLIENT_TLS) != 0) {
+        status = make_tls(client, &known, err);
+        if (status != KVS_OK) {
+            client->channel.fd = -1;
+            kvs_client_free(client);
+            return status;
+        }
+    }
+    channel_init(&client->channel, &address, client->tls);
     client->connect_timeout_ms =
         known.connect_timeout_ms != 0 ? known.connect_timeout_ms : CONNECT_TIMEOUT_MS;
     client->request_timeout_ms =
@@ -95,6 +132,7 @@ void kvs_client_free(struct kvs_client *client)
     if (client == NULL)
         return;
     channel_close(&client->channel);
+    client_tls_free(client->tls);
     buffer_deinit(&client->input);
     if (client->password != NULL)
         secret_free(client->password, strlen(client->password));

@@ -78,7 +78,13 @@ static int run(const struct arguments *arguments)
 {
     char message[KVS_ERROR_MESSAGE_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
-    struct kvs_client_config config = {.size = sizeof(config), .address = arguments->address};
+    struct kvs_client_config config = {.size = sizeof(config),
+                                       .address = arguments->address,
+                                       .flags = arguments->flags,
+                                       .tls_ca = arguments->tls_ca,
+                                       .tls_cert = arguments->tls_cert,
+                                       .tls_key = arguments->tls_key,
+                                       .tls_server_name = arguments->tls_server_name};
     _cleanup_(free_client) struct kvs_client *client = NULL;
     _cleanup_(free_password) char *password = NULL;
     kvs_status status = take_password(arguments->password_file, &password, &error);

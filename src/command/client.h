@@ -24,9 +24,10 @@ struct client {
     char local_address[ADDRESS_TEXT_MAX]; /* the server's end */
 
     /* Only the thread that serves the client. */
-    bool authenticated;     /* or needs no password */
-    bool close_after_reply; /* set by a command: QUIT */
-    struct multi *multi;    /* owned; NULL: no MULTI and no WATCH */
+    bool authenticated;       /* or needs no password */
+    bool close_after_reply;   /* set by a command: QUIT */
+    uint32_t wrong_passwords; /* given so far */
+    struct multi *multi;      /* owned; NULL: no MULTI and no WATCH */
 
     /* Written by the thread that serves, read by others for CLIENT LIST; relaxed: they order nothing. */
     _Atomic uint32_t resp_version;      /* 2 or 3 */

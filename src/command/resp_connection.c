@@ -18,8 +18,12 @@ static enum authentication authenticate(const struct call *call, struct kvs_byte
                                         struct kvs_bytes password)
 {
     const struct hooks *hooks = &call->context->hooks;
-    return hooks->authenticate != NULL ? hooks->authenticate(hooks->arg, user, password)
-                                       : AUTHENTICATION_NOT_SET;
+    enum authentication result = hooks->authenticate != NULL
+                                     ? hooks->authenticate(hooks->arg, user, password)
+                                     : AUTHENTICATION_NOT_SET;
+    if (result == AUTHENTICATION_WRONG)
+        call->client->wrong_passwords++; /* who serves the client looks at it */
+    return result;
 }
 
 static bool answer_name(struct resp_writer *reply, kvs_status status)

@@ -2,6 +2,7 @@
    takes microseconds. */
 #include "server/access.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -122,9 +123,12 @@ bool access_note_failure(struct access *access, uint32_t attempt, const char *pe
         access->unlogged++;
     }
     (void)pthread_mutex_unlock(&access->lock);
+    char more[64] = "";
+    if (others > 0)
+        (void)snprintf(more, sizeof(more), "; %llu others were not logged",
+                       (unsigned long long)others);
     if (log)
-        log_warn(access->log,
-                 "wrong password from %s (attempt %u%s; %llu more of anybody were not logged)",
-                 peer, attempt, last ? ", closing the connection" : "", (unsigned long long)others);
+        log_warn(access->log, "wrong password from %s (attempt %u%s%s)", peer, attempt,
+                 last ? ", closing the connection" : "", more);
     return last;
 }

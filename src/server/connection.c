@@ -76,6 +76,10 @@ struct connection *connection_new(int fd, uint64_t id, const struct listener *li
     if (connection == NULL)
         return NULL;
     connection->transport.fd = fd;
+    if (listener->tls && tls_server_begin(service->tls, &connection->transport) != KVS_OK) {
+        free(connection);
+        return NULL;
+    }
     connection->service = service;
     describe_end(fd, getpeername, address);
     describe_end(fd, getsockname, local_address);
@@ -86,7 +90,7 @@ struct connection *connection_new(int fd, uint64_t id, const struct listener *li
         .trusted = service->access == NULL || !access_needed_at(service->access, listener),
     };
     session_init(&connection->session, &service->sessions, &peer);
-    connection->trusted = peer.trusted;
+    connection->trusted = peer.trusted && transport_is_established(&connection->transport);
     if (service->blocking)
         (void)sem_init(&connection->completed, 0, 0);
     return connection;
@@ -125,7 +129,7 @@ bool connection_note_events(struct connection *connection, uint32_t events)
 static void note_trust(struct connection *connection)
 {
     if (atomic_load_explicit(&connection->trusted, memory_order_relaxed) == 0 &&
-        connection->session.trusted)
+        connection->session.trusted && transport_is_established(&connection->transport))
         atomic_store_explicit(&connection->trusted, 1, memory_order_relaxed);
 }
 
@@ -223,7 +227,7 @@ bool connection_wrong_password(struct session *session)
     struct connection *connection = connection_of(session);
     char peer[ADDRESS_TEXT_MAX];
     transport_peer(&connection->transport, peer);
-    return access_note_failure(connection->service->access, session->wrong_passwords, peer);
+    return access_note_failure(connection->service->access, session->client.wrong_passwords, peer);
 }
 
 /* The output's memory comes from the thread's spares, like the input's. */

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "server/access.h"
 #include "server/session.h"
+#include "server/tls_server.h"
 #include "server/transport.h"
 #include "server/worker.h"
 
@@ -39,8 +40,9 @@ struct connection_service {
     struct workers *workers;
     const struct log *log;
     struct slow_log *slow_log;
-    struct access *access; /* who may do what; NULL: everybody */
-    bool blocking;         /* a thread keeps its connection for life (an unbounded pool) */
+    struct access *access;  /* who may do what; NULL: everybody */
+    struct tls_server *tls; /* for "tls:" listeners; NULL: there is none */
+    bool blocking;          /* a thread keeps its connection for life (an unbounded pool) */
 
     /* Hands a connection back to the pool: resumed ones continue (connection_resume), others begin
        again (connection_run). Any thread; does not block. */

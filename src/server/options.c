@@ -37,6 +37,7 @@ struct raw {
     gchar *config_file;
     gboolean no_auth;
     gboolean socket_no_auth;
+    gboolean tls_client_optional;
     gboolean check_config;
     gboolean list_plugins;
     gboolean verify;
@@ -156,6 +157,7 @@ static kvs_status check(struct options *options, const struct raw *raw, struct k
             parse_timeout("--login-timeout", raw->login_timeout, &config->login_timeout_ms, err);
     config->no_auth = raw->no_auth;
     config->socket_no_auth = raw->socket_no_auth;
+    config->tls_client_optional = raw->tls_client_optional;
     if (status == KVS_OK && raw->socket_mode != NULL)
         status = parse_mode(raw->socket_mode, &config->socket_mode, err);
     if (status == KVS_OK && raw->log_level != NULL &&
@@ -187,6 +189,9 @@ static void connect_config(struct options *options)
     config->pool = options->pool;
     config->data_dir = options->data_dir;
     config->password_file = options->password_file;
+    config->tls_cert = options->tls_cert;
+    config->tls_key = options->tls_key;
+    config->tls_client_ca = options->tls_client_ca;
     config->password = getenv(PASSWORD_VARIABLE);
     config->listen = (const char *const *)options->listen;
     config->plugin_dirs = (const char *const *)options->plugin_dirs;
@@ -209,7 +214,8 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
         {"addr", 'a', 0, G_OPTION_ARG_STRING, &options->address,
          "Listen here; port 0: any free one (127.0.0.1:4000)", "IP:PORT"},
         {"listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
-         "Listen here too: IP:PORT, unix:PATH or fd:N; may be repeated", "ADDRESS"},
+         "Listen here too: IP:PORT, unix:PATH or fd:N, with tls: in front for TLS; may be repeated",
+         "ADDRESS"},
         {"socket-mode", 0, 0, G_OPTION_ARG_STRING, &raw->socket_mode,
          "Permissions of the files of Unix sockets (600)", "MODE"},
         {"password-file", 0, 0, G_OPTION_ARG_FILENAME, &options->password_file,
@@ -220,8 +226,15 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "Without a password, listen where other machines reach it all the same", NULL},
         {"socket-no-auth", 0, 0, G_OPTION_ARG_NONE, &raw->socket_no_auth,
          "No password on Unix sockets: their permissions decide", NULL},
+        {"tls-cert", 0, 0, G_OPTION_ARG_FILENAME, &options->tls_cert,
+         "The certificate for tls: addresses, with its chain (PEM)", "FILE"},
+        {"tls-key", 0, 0, G_OPTION_ARG_FILENAME, &options->tls_key, "Its key (PEM)", "FILE"},
+        {"tls-client-ca", 0, 0, G_OPTION_ARG_FILENAME, &options->tls_client_ca,
+         "TLS clients must show a certificate of this CA (PEM)", "FILE"},
+        {"tls-client-optional", 0, 0, G_OPTION_ARG_NONE, &raw->tls_client_optional,
+         "TLS clients without a certificate may come in, too", NULL},
         {"login-timeout", 0, 0, G_OPTION_ARG_STRING, &raw->login_timeout,
-         "Close connections that did not give a password within this time (10s)", "TIME"},
+         "Cut off who has not given a password, or not begun TLS, within this time (10s)", "TIME"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &options->engine,
          "Storage engine (the one that made the data; log on a first run)", "NAME"},
         {"pool", 'p', 0, G_OPTION_ARG_STRING, &options->pool, "Thread pool (shared-queue)", "NAME"},
@@ -357,6 +370,9 @@ void options_deinit(struct options *options)
     g_free(options->data_dir);
     g_free(options->repair_dir);
     g_free(options->password_file);
+    g_free(options->tls_cert);
+    g_free(options->tls_key);
+    g_free(options->tls_client_ca);
     g_free(options->help);
     g_strfreev(options->listen);
     g_strfreev(options->plugin_dirs);

@@ -34,6 +34,9 @@ struct options {
     char *data_dir;
     char *repair_dir;
     char *password_file;
+    char *tls_cert;
+    char *tls_key;
+    char *tls_client_ca;
     char **listen;
     char **plugin_dirs;
     char **engine_options;

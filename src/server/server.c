@@ -34,11 +34,10 @@
 #include "plugin/host.h"
 #include "plugin/loader.h"
 #include "protocol/native.h"
-#include "server/access.h"
 #include "server/administration.h"
 #include "server/connection_set.h"
 #include "server/data_dir.h"
-#include "server/listeners.h"
+#include "server/entrance.h"
 #include "server/metrics_http.h"
 #include "server/monitor.h"
 #include "server/opening.h"
@@ -66,8 +65,7 @@ struct kvs_server {
     struct keyspace *keyspace;
     struct workers workers;
     struct server_pool pool;
-    struct listeners listeners;
-    struct access access;
+    struct entrance entrance;
     struct reactor reactor;
     struct connection_set connections;
     struct command_context commands;
@@ -200,7 +198,7 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
     reactor->pool_is_inline = server_pool_can(&server->pool, KVS_POOL_INLINE);
     reactor->pool_polls = server_pool_can(&server->pool, KVS_POOL_RUNS_IDLE_HOOK);
     reactor->connections = &server->connections;
-    reactor->listeners = &server->listeners;
+    reactor->listeners = &server->entrance.listeners;
     reactor->login_timeout_ns = settings->login_timeout_ms * NS_PER_MS;
     reactor->log = &server->log;
     reactor->service = (struct connection_service){
@@ -218,7 +216,8 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
                 .wrong_password = connection_wrong_password,
             },
         .workers = &server->workers,
-        .access = &server->access,
+        .access = &server->entrance.access,
+        .tls = server->entrance.tls,
         .slow_log = server->administration.slow_log,
         .log = &server->log,
         .blocking = server_pool_can(&server->pool, KVS_POOL_UNBOUNDED),
@@ -245,12 +244,7 @@ static kvs_status prepare(struct kvs_server *server, const struct settings *sett
                           struct kvs_error *err)
 {
     const struct kvs_server_config *config = settings->config;
-    kvs_status status = listeners_init(&server->listeners, config->address, config->listen,
-                                       config->listen_count, err);
-    if (status == KVS_OK)
-        status = access_init(&server->access, &settings->access, &server->log, err);
-    if (status == KVS_OK)
-        status = access_check(&server->access, &settings->access, &server->listeners, err);
+    kvs_status status = entrance_init(&server->entrance, settings, &server->log, err);
     if (status != KVS_OK)
         return status;
     status = plugin_dirs_init(&server->dirs, config->plugin_dirs, config->plugin_dir_count);
@@ -289,13 +283,13 @@ static kvs_status make_administration(struct kvs_server *server, const struct se
                                       struct kvs_error *err)
 {
     server->administration = (struct administration){
-        .access = &server->access,
+        .access = &server->entrance.access,
         .connections = &server->connections,
         .workers = &server->workers,
         .log = &server->log,
         .data_dir = server->data_dir.path,
         .durability = server->durability,
-        .port = listeners_port(&server->listeners),
+        .port = listeners_port(&server->entrance.listeners),
         .stop = stop_for_client,
         .stop_arg = server,
     };
@@ -308,10 +302,7 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     const struct kvs_server_config *config = settings->config;
     kvs_status status = prepare(server, settings, err);
     if (status == KVS_OK)
-        status = listeners_open(&server->listeners, settings->socket_mode, err);
-    /* Again: only now it is known where those listen that were handed down. */
-    if (status == KVS_OK)
-        status = access_check(&server->access, &settings->access, &server->listeners, err);
+        status = entrance_open(&server->entrance, settings, err);
     if (status == KVS_OK)
         status = data_dir_open(&server->data_dir, settings->data_dir, err);
     if (status == KVS_OK)
@@ -345,7 +336,8 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
         .workers = &server->workers,
         .connections = &server->connections,
         .reactor = &server->reactor,
-        .access = &server->access,
+        .access = &server->entrance.access,
+        .tls = server->entrance.tls,
         .pool = &server->pool,
         .engine_host = server->engine_host,
         .started_ns = clock_now_ns(),
@@ -353,7 +345,7 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
     status = start_metrics(server, settings, err);
     if (status != KVS_OK)
         return status;
-    return listeners_listen(&server->listeners,
+    return listeners_listen(&server->entrance.listeners,
                             config->backlog != 0 ? config->backlog : DEFAULT_BACKLOG, err);
 }
 
@@ -427,7 +419,7 @@ static void log_started(const struct kvs_server *server)
 {
     char addresses[LOG_LINE_MAX / 2];
     char sync[48] = "none";
-    listeners_format(&server->listeners, addresses, sizeof(addresses));
+    listeners_format(&server->entrance.listeners, addresses, sizeof(addresses));
     if (server->durability == KVS_DURABILITY_ALWAYS)
         (void)snprintf(sync, sizeof(sync), "always");
     else if (server->durability == KVS_DURABILITY_INTERVAL)
@@ -444,6 +436,7 @@ static void log_started(const struct kvs_server *server)
              addresses, server->engine_plugin->name, server->engine_plugin->descriptor->version,
              server->pool.plugin->name, server->pool.plugin->descriptor->version, threads, sync,
              server->data_dir.path);
+    entrance_log_advice(&server->entrance, &server->log);
     if (server->metrics != NULL)
         log_info(&server->log, "metrics on port %u", metrics_http_port(server->metrics));
 }
@@ -488,7 +481,7 @@ kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_
     kvs_status status = settings_check(&settings, config, err);
     if (status != KVS_OK)
         return status;
-    status = access_reload(&server->access, &settings.access, &server->listeners, err);
+    status = entrance_reload(&server->entrance, &settings, err);
     if (status != KVS_OK)
         return status;
     log_set_level(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO);
@@ -499,7 +492,7 @@ kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_
 
 uint16_t kvs_server_port(const struct kvs_server *server)
 {
-    return listeners_port(&server->listeners);
+    return listeners_port(&server->entrance.listeners);
 }
 
 uint16_t kvs_server_metrics_port(const struct kvs_server *server)
@@ -570,7 +563,7 @@ static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
     workers_deinit(&server->workers); /* I1 */
     keyspace_free(TAKE(server->keyspace));
     kvs_status closed = store_close(&server->store, status == KVS_OK ? err : NULL);
-    listeners_close(&server->listeners);
+    listeners_close(&server->entrance.listeners);
     return status != KVS_OK ? status : closed;
 }
 
@@ -646,8 +639,7 @@ void kvs_server_free(struct kvs_server *server)
     plugin_dirs_deinit(&server->dirs);
     connection_set_deinit(&server->connections);
     administration_deinit(&server->administration);
-    listeners_deinit(&server->listeners);
-    access_deinit(&server->access);
+    entrance_deinit(&server->entrance);
     if (server->stop_fd >= 0)
         (void)close(server->stop_fd);
     free(server);

@@ -137,8 +137,16 @@ void session_skip_input(struct session *session, uint64_t size)
 /* Nothing that speaks the Redis protocol begins with the native protocol's first byte. */
 static void choose_protocol(struct session *session)
 {
-    bool native = *buffer_content(&session->input) == NATIVE_MAGIC_REQUEST;
-    session->protocol = native ? &session_native : &session_resp;
+    switch (*buffer_content(&session->input)) {
+    case NATIVE_MAGIC_REQUEST:
+        session->protocol = &session_native;
+        break;
+    case SESSION_TLS_FIRST:
+        session->protocol = &session_stray;
+        break;
+    default:
+        session->protocol = &session_resp;
+    }
 }
 
 enum session_step session_serve(struct session *session, struct worker *worker)

@@ -26,6 +26,7 @@
 #include "protocol/resp.h"
 #include "server/worker.h"
 
+#define SESSION_TLS_FIRST   0x16             /* the first byte of who speaks TLS */
 #define SESSION_OUTPUT_HIGH ((size_t)262144) /* bytes; see SESSION_FLUSH */
 
 /* What the connection has to do next. */
@@ -64,7 +65,7 @@ struct session_service {
     /* The session is about to call the engine and may wait there: the moment to send the output
        that there is. Called by the thread that serves the session. */
     void (*before_waiting)(struct session *session, struct worker *worker);
-    /* A wrong password was given, session->wrong_passwords of them by now. True: that is enough, the
+    /* A wrong password was given, client.wrong_passwords of them by now. True: that is enough, the
        connection must be closed. */
     bool (*wrong_password)(struct session *session);
     /* What the session waited for is complete. Runs once for each SESSION_WAITING, perhaps before
@@ -75,7 +76,6 @@ struct session_service {
 struct session {
     const struct session_service *service;
     bool trusted;                            /* it need not log in, or has */
-    uint32_t wrong_passwords;                /* so far */
     const struct session_protocol *protocol; /* NULL until the first byte was seen */
     struct buffer input; /* what was received and is not yet served; filled by the connection */
     struct buffer
@@ -121,6 +121,7 @@ enum session_step session_resume(struct session *session, struct worker *worker)
 
 extern const struct session_protocol session_native;
 extern const struct session_protocol session_resp;
+extern const struct session_protocol session_stray; /* what is not spoken here: TLS */
 
 /* Sends the group to the engine, answers it, consumes its input. Takes the group. */
 enum session_step session_submit_writes(struct session *session, struct worker *worker,

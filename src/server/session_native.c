@@ -160,7 +160,7 @@ static enum session_step serve_auth(struct session *session, struct worker *work
             : hooks->authenticate(hooks->arg, bytes_of_text("default"), next->request.value);
     buffer_consume(&session->input, next->size);
     if (result == AUTHENTICATION_WRONG) {
-        session->wrong_passwords++;
+        session->client.wrong_passwords++;
         bool enough = session->service->wrong_password(session);
         enum session_step step = refuse(session, worker, id, "the password is wrong");
         return step == SESSION_MORE && enough ? SESSION_CLOSE : step;

@@ -42,6 +42,7 @@ static enum session_step run_at_once(struct session *session, struct worker *wor
 {
     const struct resp_command *command = session->service->commands->resp_commands->commands[index];
     struct run *run = worker_take_run(worker);
+    uint32_t wrong_passwords = session->client.wrong_passwords;
     if (run == NULL)
         return SESSION_ABORT;
     struct resp_writer writer = {.out = &session->output,
@@ -50,6 +51,9 @@ static enum session_step run_at_once(struct session *session, struct worker *wor
                  (command->flags & RESP_READ) != 0 ? TRANSACTION_READ_ONLY : 0, &writer);
     worker_give_run(worker, run);
     session->trusted = session->client.authenticated; /* AUTH, HELLO, RESET */
+    if (session->client.wrong_passwords != wrong_passwords &&
+        session->service->wrong_password(session))
+        session->client.close_after_reply = true;
     if (command->finished != NULL)
         command->finished(&session->client);
     return session_resp_end(session, worker, &writer, command_metrics_resp(index), size);

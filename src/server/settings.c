@@ -64,6 +64,13 @@ kvs_status settings_check(struct settings *settings, const struct kvs_server_con
         .password_file = config->password_file,
         .no_auth = config->no_auth != 0,
         .socket_no_auth = config->socket_no_auth != 0,
+        .client_certificates = config->tls_client_ca != NULL && config->tls_client_optional == 0,
+    };
+    settings->tls = (struct tls_config){
+        .certificate = config->tls_cert,
+        .key = config->tls_key,
+        .client_ca = config->tls_client_ca,
+        .client_optional = config->tls_client_optional != 0,
     };
     settings->limits.key_max = limit_of(config->key_max, NATIVE_KEY_MAX);
     settings->limits.value_max = limit_of(config->value_max, NATIVE_VALUE_MAX);

@@ -7,6 +7,7 @@
 #include "base/address.h"
 #include "protocol/request.h"
 #include "server/access.h"
+#include "server/tls_server.h"
 
 struct settings {
     struct kvs_server_config copy;          /* what an older caller did not know is zero */
@@ -20,6 +21,7 @@ struct settings {
     uint32_t socket_mode;
     uint64_t login_timeout_ms;
     struct access_config access;
+    struct tls_config tls;
 };
 
 /*

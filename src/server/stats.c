@@ -36,6 +36,9 @@ static void visit_server(const struct server_stats *stats, kvs_stat_fn visit, vo
           atomic_load_explicit(&stats->reactor->refused, memory_order_relaxed));
     visit(arg, "wrong_passwords",
           atomic_load_explicit(&stats->access->failures, memory_order_relaxed));
+    struct tls_figures tls = tls_server_count(stats->tls);
+    visit(arg, "tls_handshakes", tls.handshakes);
+    visit(arg, "tls_failures", tls.failures);
     visit(arg, "login_timeouts",
           atomic_load_explicit(&stats->reactor->login_timeouts, memory_order_relaxed));
     visit(arg, "requests", counters.requests);

@@ -22,6 +22,7 @@ struct server_stats {
     struct connection_set *connections;
     struct reactor *reactor;
     struct access *access;
+    const struct tls_server *tls; /* NULL: there is none */
     struct server_pool *pool;
     struct plugin_host *engine_host;
     uint64_t started_ns;

@@ -20,16 +20,21 @@ void transport_peer(const struct transport *transport, char text[ADDRESS_TEXT_MA
         address_format(&peer, text);
 }
 
-void transport_finish(struct transport *transport)
+void transport_discard(int fd)
 {
     char sink[DISCARD_BYTES];
-    if (transport->layer != NULL)
-        transport->layer->end_output(transport);
-    (void)shutdown(transport->fd, SHUT_WR);
-    /* The socket itself, below any layer: what is thrown away need not be understood. */
+    (void)shutdown(fd, SHUT_WR);
     for (unsigned i = 0; i < DISCARD_READS_MAX; i++) {
-        ssize_t received = recv(transport->fd, sink, sizeof(sink), 0);
+        ssize_t received = recv(fd, sink, sizeof(sink), 0);
         if (received == 0 || (received < 0 && errno != EINTR))
             return;
     }
+}
+
+void transport_finish(struct transport *transport)
+{
+    if (transport->layer != NULL)
+        transport->layer->end_output(transport);
+    /* The socket itself: what is thrown away need not be understood. */
+    transport_discard(transport->fd);
 }

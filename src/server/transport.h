@@ -34,6 +34,8 @@ struct transport_layer {
     void (*end_output)(struct transport *transport);
     /* What the socket must be ready for (POLLIN, POLLOUT) after EAGAIN, for those who poll. */
     short (*wanted_events)(const struct transport *transport, bool to_write);
+    /* True once the peer is known to speak the layer's language: its handshake is over. */
+    bool (*is_established)(const struct transport *transport);
     /* Frees `state`. */
     void (*free)(struct transport *transport);
 };
@@ -93,6 +95,12 @@ static inline short transport_wanted_events(const struct transport *transport, b
     return to_write ? POLLOUT : POLLIN;
 }
 
+/* True once bytes of requests can come: at once, or after the layer's handshake. */
+static inline bool transport_is_established(const struct transport *transport)
+{
+    return transport->layer == NULL || transport->layer->is_established(transport);
+}
+
 /* Writes the peer's address as text, terminated: "127.0.0.1:50312", or "a Unix socket". */
 void transport_peer(const struct transport *transport, char text[ADDRESS_TEXT_MAX]);
 
@@ -101,5 +109,8 @@ void transport_peer(const struct transport *transport, char text[ADDRESS_TEXT_MA
  * closing a socket with unread input makes the kernel send a reset, which may overtake the last reply.
  */
 void transport_finish(struct transport *transport);
+
+/* The same of a socket, below any layer. */
+void transport_discard(int fd);
 
 #endif

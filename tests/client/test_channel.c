@@ -41,7 +41,7 @@ static void pipe_init(struct pipe_pair *pipe)
     test_error_init(&pipe->error);
     pipe->listen_fd = listen_at_free_port(1, &address);
     pipe->deadline = deadline_in_ms(SUPPORT_WAIT_MS);
-    channel_init(&pipe->channel, &address);
+    channel_init(&pipe->channel, &address, NULL);
     assert_status(KVS_OK, channel_open(&pipe->channel, &pipe->deadline, &pipe->error.error),
                   &pipe->error);
     pipe->peer_fd = accept4(pipe->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -114,7 +114,7 @@ static void nobody_listening_is_a_network_fault(void **state)
     struct test_error error;
     test_error_init(&error);
     (void)close(listen_at_free_port(1, &address));
-    channel_init(&channel, &address);
+    channel_init(&channel, &address, NULL);
     struct deadline deadline = deadline_in_ms(SUPPORT_WAIT_MS);
     assert_status(KVS_NETWORK, channel_open(&channel, &deadline, &error.error), &error);
     assert_int_equal(error.error.os_errno, ECONNREFUSED);
@@ -137,7 +137,7 @@ static void a_full_backlog_is_a_timeout(void **state)
     int count = 0;
     while (status == KVS_OK && count < CHANNELS) {
         struct deadline deadline = deadline_in_ms(SHORT_TIMEOUT_MS);
-        channel_init(&channels[count], &address);
+        channel_init(&channels[count], &address, NULL);
         status = channel_open(&channels[count++], &deadline, &error.error);
     }
     assert_status(KVS_TIMEOUT, status, &error);

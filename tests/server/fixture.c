@@ -33,7 +33,8 @@ void fixture_start_config(struct fixture *fixture, struct kvs_server_config *con
     config->data_dir = fixture->data_dir;
     config->plugin_dirs = test_plugin_dirs()->paths;
     config->plugin_dir_count = test_plugin_dirs()->count;
-    config->log = log_quietly;
+    if (config->log == NULL)
+        config->log = log_quietly;
     config->log_level = KVS_LOG_DEBUG;
     assert_status(KVS_OK, kvs_server_new(config, &fixture->server, &error.error), &error);
     fixture->port = kvs_server_port(fixture->server);

@@ -38,6 +38,7 @@ static void a_plain_socket_is_used_as_it_is(void **state)
     assert_int_equal(transport_read(&transport, bytes, sizeof(bytes)), 0);
     assert_int_equal(transport_write(&transport, "x", 1), -1); /* and no SIGPIPE */
     assert_int_equal(errno, EPIPE);
+    assert_true(transport_is_established(&transport));
     transport_deinit(&transport);
     (void)close(transport.fd);
 }
@@ -105,6 +106,11 @@ static short small_wanted_events(const struct transport *transport, bool to_writ
     return to_write ? POLLIN : POLLOUT; /* the other way round, as a layer may want it */
 }
 
+static bool small_is_established(const struct transport *transport)
+{
+    return ((struct small_layer *)transport->state)->ended > 0; /* of all things */
+}
+
 static void small_free(struct transport *transport)
 {
     ((struct small_layer *)transport->state)->freed++;
@@ -115,6 +121,7 @@ static const struct transport_layer small = {
     .write = small_write,
     .end_output = small_end_output,
     .wanted_events = small_wanted_events,
+    .is_established = small_is_established,
     .free = small_free,
 };
 
@@ -133,8 +140,10 @@ static void a_layer_is_used_instead(void **state)
     /* There is more, though less came than was asked for. */
     assert_false(transport_is_drained(&transport, 1, sizeof(bytes)));
     assert_int_equal(transport_wanted_events(&transport, true), POLLIN);
+    assert_false(transport_is_established(&transport));
     transport_finish(&transport);
     assert_int_equal(layer.ended, 1);
+    assert_true(transport_is_established(&transport));
     assert_int_equal(read(peer, bytes, sizeof(bytes)), 2); /* the layer's end came through */
     assert_memory_equal(bytes, "h!", 2);
     assert_int_equal(read(peer, bytes, sizeof(bytes)), 0);

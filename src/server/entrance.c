@@ -1,0 +1,77 @@
+/* See entrance.h. */
+#include "server/entrance.h"
+
+static bool wants_tls(const struct listeners *listeners)
+{
+    for (uint32_t i = 0; i < listeners->count; i++) {
+        if (listeners->items[i].tls)
+            return true;
+    }
+    return false;
+}
+
+kvs_status entrance_init(struct entrance *entrance, const struct settings *settings,
+                         const struct log *log, struct kvs_error *err)
+{
+    const struct kvs_server_config *config = settings->config;
+    kvs_status status = listeners_init(&entrance->listeners, config->address, config->listen,
+                                       config->listen_count, err);
+    if (status == KVS_OK)
+        status = access_init(&entrance->access, &settings->access, log, err);
+    if (status == KVS_OK)
+        status = access_check(&entrance->access, &settings->access, &entrance->listeners, err);
+    if (status == KVS_OK && wants_tls(&entrance->listeners))
+        status = tls_server_new(&settings->tls, log, &entrance->tls, err);
+    return status;
+}
+
+kvs_status entrance_open(struct entrance *entrance, const struct settings *settings,
+                         struct kvs_error *err)
+{
+    kvs_status status = listeners_open(&entrance->listeners, settings->socket_mode, err);
+    /* Again: only now it is known where those listen that were handed down. */
+    if (status == KVS_OK)
+        status = access_check(&entrance->access, &settings->access, &entrance->listeners, err);
+    return status;
+}
+
+kvs_status entrance_reload(struct entrance *entrance, const struct settings *settings,
+                           struct kvs_error *err)
+{
+    /* First on trial, so that a mistake in one thing leaves the other as it was. */
+    struct access trial;
+    kvs_status status = access_init(&trial, &settings->access, entrance->access.log, err);
+    if (status == KVS_OK)
+        status = access_check(&trial, &settings->access, &entrance->listeners, err);
+    access_deinit(&trial);
+    if (status == KVS_OK && entrance->tls != NULL)
+        status = tls_server_reload(entrance->tls, &settings->tls, err);
+    if (status == KVS_OK)
+        status = access_reload(&entrance->access, &settings->access, &entrance->listeners, err);
+    return status;
+}
+
+void entrance_log_advice(const struct entrance *entrance, const struct log *log)
+{
+    for (uint32_t i = 0; i < entrance->listeners.count; i++) {
+        const struct listener *listener = &entrance->listeners.items[i];
+        char text[LISTENER_TEXT_MAX];
+        if (listener->tls || address_is_local(&listener->address) ||
+            !access_needs_password(&entrance->access))
+            continue;
+        listener_format(listener, text);
+        log_warn(
+            log,
+            "passwords and data cross the network as they are at %s: listen at " LISTENER_TLS_PREFIX
+            "%s unless the network itself is encrypted",
+            text, text);
+    }
+}
+
+void entrance_deinit(struct entrance *entrance)
+{
+    listeners_deinit(&entrance->listeners);
+    access_deinit(&entrance->access);
+    tls_server_free(entrance->tls);
+    entrance->tls = NULL;
+}

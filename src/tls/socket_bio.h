@@ -1,0 +1,10 @@
+/* How OpenSSL gets at a socket: as its own BIO_s_socket, but without SIGPIPE and EINTR. */
+#ifndef TLS_SOCKET_BIO_H
+#define TLS_SOCKET_BIO_H
+
+#include <openssl/bio.h>
+
+/* Makes a BIO over a socket, which stays the caller's. NULL: out of memory. Any thread. */
+BIO *socket_bio_new(int fd);
+
+#endif
