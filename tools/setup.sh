@@ -58,4 +58,4 @@ build() {
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config
     libglib2.0-dev liburcu-dev libxxhash-dev liblmdb-dev libmicrohttpd-dev libssl-dev)
-TEST_PACKAGES=(libcmocka-dev g++ python3 spin libjansson-dev)
+TEST_PACKAGES=(libcmocka-dev redis-server g++ python3 spin libjansson-dev)

@@ -8,6 +8,8 @@
 #include <kvs/version.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
+#include "command/value.h"
 #include "protocol/native.h"
 
 #define LINE_MAX_SIZE 256u
@@ -43,10 +45,19 @@ struct value_copy {
     kvs_status status; /* of writing the reply */
 };
 
-static int32_t copy_value(void *arg, struct kvs_bytes value)
+kvs_status command_reply_stored(const struct command_reply *reply, uint64_t id,
+                                struct kvs_bytes stored)
+{
+    struct value value = value_decode(stored);
+    if (value.expires_at_ms != VALUE_NEVER && value_is_expired(&value, clock_unix_ms()))
+        return reply_status(reply, id, KVS_NOT_FOUND, NULL);
+    return reply->codec->reply(reply->out, id, KVS_OK, value.content);
+}
+
+static int32_t copy_value(void *arg, struct kvs_bytes stored)
 {
     struct value_copy *copy = arg;
-    copy->status = copy->reply->codec->reply(copy->reply->out, copy->id, KVS_OK, value);
+    copy->status = command_reply_stored(copy->reply, copy->id, stored);
     return copy->status != KVS_OK;
 }
 

@@ -67,4 +67,9 @@ const struct command *command_find(uint32_t id);
 kvs_status command_reply_write(const struct command_reply *reply, uint64_t id, kvs_status status,
                                const char *message);
 
+/* Appends the reply to a get that found this (value.h): the value, or that it expired. As read's
+   result. */
+kvs_status command_reply_stored(const struct command_reply *reply, uint64_t id,
+                                struct kvs_bytes stored);
+
 #endif

@@ -279,8 +279,11 @@ static kvs_status read_stored(struct transaction *txn, struct kvs_bytes key, str
 /* Decodes it; an expired one is not found. */
 static kvs_status see(const struct transaction *txn, struct kvs_bytes stored, struct value *ret)
 {
-    *ret = value_decode(stored);
-    return value_is_expired(ret, txn->now_ms) ? KVS_NOT_FOUND : KVS_OK;
+    struct value value = value_decode(stored);
+    if (value_is_expired(&value, txn->now_ms))
+        return KVS_NOT_FOUND;
+    *ret = value;
+    return KVS_OK;
 }
 
 /* Reads the key into its entry, once. KVS_OK, or a fault. */
@@ -354,14 +357,15 @@ kvs_status transaction_look(struct transaction *txn, struct kvs_bytes key, uint6
         store_get(txn->engine, txn->tls, key, look_at_stored, &looking, &txn->error);
     if (status != KVS_OK)
         return status;
-    *ret_len = looking.len;
-    *ret_expires_at_ms = VALUE_NEVER;
-    if (looking.len < VALUE_TRAILER_BYTES)
-        return KVS_OK;
-    status = see(txn, bytes_of(looking.tail, VALUE_TRAILER_BYTES), &value);
-    *ret_len -= VALUE_TRAILER_BYTES - value.content.len;
+    value.content.len = VALUE_TRAILER_BYTES; /* of the tail, if that is no trailer */
+    value.expires_at_ms = VALUE_NEVER;
+    if (looking.len >= VALUE_TRAILER_BYTES)
+        status = see(txn, bytes_of(looking.tail, VALUE_TRAILER_BYTES), &value);
+    if (status != KVS_OK)
+        return status;
+    *ret_len = looking.len - (VALUE_TRAILER_BYTES - value.content.len);
     *ret_expires_at_ms = value.expires_at_ms;
-    return status;
+    return KVS_OK;
 }
 
 kvs_status transaction_stored(struct transaction *txn, struct kvs_bytes key, struct kvs_bytes *ret)

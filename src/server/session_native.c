@@ -105,7 +105,7 @@ static kvs_status answer_read(struct session *session, const struct read_result 
 {
     struct command_reply reply = {&native_codec, &session->output};
     if (result->status == KVS_OK)
-        return native_codec.reply(&session->output, result->tag, KVS_OK, result->value);
+        return command_reply_stored(&reply, result->tag, result->value);
     return command_reply_write(&reply, result->tag, result->status, result->message);
 }
 

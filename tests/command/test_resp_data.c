@@ -142,6 +142,8 @@ static void test_expiry(struct resp_runner *runner)
     expect_reply(runner, "DEL k", ":0");
     expect_reply(runner, "TTL k", ":-2");
     expect_reply(runner, "STRLEN k", ":0");
+    expect_reply(runner, "GETRANGE k 0 -1", "$0 ");
+    expect_reply(runner, "SETRANGE k 5 \"\"", ":0");
     expect_reply(runner, "PERSIST k", ":0");
     expect_reply(runner, "RENAME k l", "-ERR no such key");
     expect_reply(runner, "INCR k", ":1");
@@ -151,6 +153,10 @@ static void test_expiry(struct resp_runner *runner)
     expect_reply(runner, "SET k v PX 1", "+OK");
     runner->now_ms += 2;
     expect_reply(runner, "SET k w NX", "+OK");
+    expect_reply(runner, "PEXPIRE k 1", ":1");
+    runner->now_ms += 2;
+    expect_reply(runner, "APPEND k x", ":1");
+    expect_reply(runner, "TTL k", ":-1");
 }
 
 static void test_renaming(struct resp_runner *runner)
