@@ -9,7 +9,7 @@
 #include "harness/format.h"
 #include "harness/results.h"
 
-#define LABEL_WIDTH   34
+#define LABEL_WIDTH   46
 #define COLUMN_MIN    10
 #define SERIES_SHORT  40u /* with more series than that the table leaves out... */
 #define TARGETS_SHORT 24u /* ...and with more targets: what is in the report anyway */
