@@ -9,7 +9,7 @@
 #include "report/chart.h"
 #include "report/svg.h"
 
-#define NAME_WIDTH  200.0
+#define NAME_WIDTH  236.0
 #define RIGHT       (CHART_WIDTH - 24)
 #define ROW_HEIGHT  22.0
 #define AXIS_HEIGHT 44.0

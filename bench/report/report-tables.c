@@ -237,6 +237,18 @@ static void figure_row(GString *out, const struct chart_cell *cell, const struct
     g_string_append(out, "</tr>\n");
 }
 
+/* "server_cpu_ns" as a heading: words, without the unit that the figures have themselves. */
+static void heading(GString *out, const char *name)
+{
+    _cleanup_(freep) char *text = g_strdelimit(g_strdup(name), "_", ' ');
+    size_t size = strlen(text);
+    if (g_str_has_suffix(text, " ns"))
+        text[size - 3] = '\0';
+    g_string_append(out, "<th>");
+    html_append(out, text);
+    g_string_append(out, "</th>");
+}
+
 /* The further figures of the cell's samples, a row per series. */
 static void extra_rows(GString *out, const struct chart_cell *cell)
 {
@@ -246,7 +258,7 @@ static void extra_rows(GString *out, const struct chart_cell *cell)
         return;
     g_string_append(out, "<div class=\"scroll\"><table><tr><th></th>");
     for (uint32_t i = 0; i < like->extra_count; i++)
-        g_string_append_printf(out, "<th>%s</th>", like->extras[i].name);
+        heading(out, like->extras[i].name);
     g_string_append(out, "</tr>\n");
     for (guint k = 0; k < cell->series->len; k++) {
         const struct series *series = g_ptr_array_index(cell->series, k);

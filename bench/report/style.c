@@ -26,7 +26,7 @@ const char report_style[] =
     "font-variant-numeric:tabular-nums}"
     "th,td{padding:4px 8px;text-align:right;border-bottom:1px solid var(--grid);"
     "white-space:nowrap}"
-    "th{color:var(--muted);font-weight:600}"
+    "th{color:var(--muted);font-weight:600;white-space:normal;vertical-align:bottom}"
     "th:first-child,td:first-child{text-align:left}td.wide{white-space:normal;text-align:left}"
     ".good{color:var(--good)}.bad{color:var(--bad)}"
     "details{margin:6px 0 14px}summary{cursor:pointer;color:var(--muted)}"
@@ -43,7 +43,7 @@ const char report_style[] =
     ".curve{fill:none;stroke:var(--c);stroke-width:2.2;stroke-linejoin:round}"
     ".thin{stroke:var(--c);stroke-width:2}.fill{fill:var(--c)}"
     ".floor{fill:var(--c);opacity:.45}.cut{stroke:var(--card);stroke-width:3}"
-    ".band{fill:var(--c);opacity:.18}.violin{fill:var(--c);opacity:.75}"
+    ".band{fill:var(--c);opacity:.14}.violin{fill:var(--c);opacity:.75}"
     ".s0{--c:var(--s0)}.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}.s4{--c:var(--s4)}"
     ".s5{--c:var(--s5)}.s6{--c:var(--s6)}.s7{--c:var(--s7)}.s8{--c:var(--s8)}.s9{--c:var(--s9)}"
     "@media print{figure,table{break-inside:avoid}}\n";

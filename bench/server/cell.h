@@ -26,6 +26,7 @@ struct server_cell {
     bool writes;                      /* says something about how writes are synced */
     bool full;                        /* with --full only */
     uint32_t points[CELL_POINTS_MAX]; /* 0 ends them */
+    const char *help;
 };
 
 extern const struct server_cell server_cells[];

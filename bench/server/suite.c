@@ -81,19 +81,6 @@ static void run_free(void *arg)
 static const struct series_ops load_ops = {run_begin, server_load_sample, NULL, run_free};
 static const struct series_ops redis_ops = {run_begin, server_redis_sample, NULL, run_free};
 
-static const char *help_of(const struct server_cell *cell)
-{
-    switch (cell->kind) {
-    case CELL_OPEN:
-        return "sets and gets 1:9, begun by the clock on 50 connections; p99 from when they were "
-               "due";
-    case CELL_REDIS:
-        return "by redis-benchmark, which often is the limit itself";
-    default:
-        return "by connections; pN: N requests are sent at once, and then all replies awaited";
-    }
-}
-
 static bool is_wanted(const char *const *patterns, const char *id)
 {
     for (size_t i = 0; patterns != NULL && patterns[i] != NULL; i++) {
@@ -125,7 +112,7 @@ static void add_series(struct server_suite *suite, const char *const *patterns,
         .subject = kind->name,
         .threads = point,
         .parameter = parameter,
-        .help = help_of(cell),
+        .help = cell->help,
         .unit = open ? "us" : "requests/s",
         .less_is_better = open,
         .begin_s = BEGIN_S / 8,
@@ -174,7 +161,7 @@ void server_suite_list(FILE *out)
 {
     for (size_t i = 0; i < server_cell_count; i++) {
         const struct server_cell *cell = &server_cells[i];
-        (void)fprintf(out, "  %-14s %-24s %s%s\n", BLOCK, cell->name, help_of(cell),
+        (void)fprintf(out, "  %-14s %-24s %s%s\n", BLOCK, cell->name, cell->help,
                       cell->full ? " (--full)" : "");
     }
     (void)fprintf(out, "  %-14s %-24s servers:", "", "");
