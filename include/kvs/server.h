@@ -88,6 +88,16 @@ struct kvs_server_config {
         *tls_client_ca; /* clients must show a certificate of this CA; NULL: none is asked for */
     uint32_t tls_client_optional; /* 1: who has none may come in, too */
     uint32_t reserved;            /* 0 */
+
+    /* What clients may take. Where 0 is a default, UINT64_MAX means that there is no limit. */
+    uint64_t clients_max;     /* connections at a time; 0: as many as there are descriptors */
+    uint64_t request_max;     /* bytes of a request of the Redis protocol; 0: 128 MiB */
+    uint64_t reply_max;       /* bytes of replies to one client; 0: 256 MiB */
+    uint64_t idle_timeout_ms; /* without a request; 0: no limit */
+    uint64_t
+        request_timeout_ms; /* from a request's first byte to its last, and again for each further
+                                    64 KiB of it; 0: 60000 */
+    uint64_t reader_timeout_ms; /* to take replies, and again for each 64 KiB of them; 0: 60000 */
 };
 
 /*

@@ -23,6 +23,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -36,7 +37,9 @@
 #include "base/clock.h"
 #include "server/slow_requests.h"
 
-#define TURN_BYTES ((uint64_t)262144) /* bytes read in one turn before others get theirs */
+#define TURN_BYTES      ((uint64_t)262144) /* bytes read in one turn before others get theirs */
+#define LIMITS_TEXT_MAX 128u
+
 /* Bytes of room for what is announced and has not come: beyond them room grows with what came. */
 #define RESERVE_AT_ONCE ((uint64_t)1048576)
 
@@ -91,6 +94,10 @@ struct connection *connection_new(int fd, uint64_t id, const struct listener *li
     };
     session_init(&connection->session, &service->sessions, &peer);
     connection->trusted = peer.trusted && transport_is_established(&connection->transport);
+    connection->session.received_ns =
+        clock_now_ns(); /* its first request may take as long as others */
+    (void)limits_note(service->limits, &connection->watch, LIMITS_WAIT_REQUEST,
+                      connection->session.received_ns);
     if (service->blocking)
         (void)sem_init(&connection->completed, 0, 0);
     return connection;
@@ -133,6 +140,43 @@ static void note_trust(struct connection *connection)
         atomic_store_explicit(&connection->trusted, 1, memory_order_relaxed);
 }
 
+/* ---- limits ------------------------------------------------------------------------------- */
+
+static void note_wait(struct connection *connection, enum limits_wait wait)
+{
+    const struct connection_service *service = connection->service;
+    if (limits_note(service->limits, &connection->watch, wait, connection->session.received_ns))
+        service->wake(service->arg);
+}
+
+/* Nobody will run the connection until its client does something: notes what. */
+static void note_wait_for_client(struct connection *connection)
+{
+    const struct session *session = &connection->session;
+    note_wait(connection, buffer_size(&session->output) > 0 ? LIMITS_WAIT_READER
+                          : buffer_size(&session->input) > 0 || session->skip > 0
+                              ? LIMITS_WAIT_REST
+                              : LIMITS_WAIT_REQUEST);
+}
+
+/* The input has ended. If that is because a time ran out, the client is told so. */
+static void tell_expired(struct connection *connection)
+{
+    enum limits_wait expired =
+        atomic_load_explicit(&connection->watch.expired, memory_order_relaxed);
+    if (expired == LIMITS_WAIT_NOT)
+        return;
+    uint64_t timeout_ms = limits_timeout_ns(connection->service->limits, expired) / NS_PER_MS;
+    char text[LIMITS_TEXT_MAX];
+    (void)snprintf(text, sizeof(text),
+                   expired == LIMITS_WAIT_REQUEST
+                       ? "the connection is closed: there was no request for %" PRIu64 " ms"
+                       : "the connection is closed: the rest of a request took more than %" PRIu64
+                         " ms",
+                   timeout_ms);
+    session_refuse(&connection->session, KVS_TIMEOUT, text);
+}
+
 /* ---- the socket --------------------------------------------------------------------------- */
 
 /* Sends the output. STEP_READ: all of it is gone. */
@@ -145,6 +189,7 @@ static enum step flush(struct connection *connection, struct worker *worker)
         if (sent < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? STEP_WAIT : STEP_ABORT;
         counter_add(&worker->counters.bytes_sent, (uint64_t)sent);
+        connection->watch.moved += (uint64_t)sent;
         buffer_consume(output, (size_t)sent);
     }
     return STEP_READ;
@@ -189,6 +234,7 @@ static enum step receive(struct connection *connection, struct worker *worker, u
     buffer_commit(input, (size_t)received);
     connection->session.received_ns = clock_now_ns();
     counter_add(&worker->counters.bytes_received, (uint64_t)received);
+    connection->watch.moved += (uint64_t)received;
     *turn += (uint64_t)received;
     connection->drained = transport_is_drained(&connection->transport, (size_t)received, room) &&
                           atomic_load_explicit(&connection->hangup, memory_order_relaxed) == 0;
@@ -246,6 +292,7 @@ static bool park(struct connection *connection)
         return false;
     }
     connection->parked = true;
+    note_wait(connection, LIMITS_WAIT_NOT);
     return atomic_exchange(&connection->handover, HANDOVER_PARKED) != HANDOVER_DONE; /* I5 */
 }
 
@@ -278,6 +325,7 @@ static enum step serve_input(struct connection *connection, struct worker *worke
 {
     bool resumes = connection->parked;
     enum session_step step;
+    size_t unserved = buffer_size(&connection->session.input);
     do {
         /* Serving consumes this, but does not overwrite it. */
         const struct buffer *input = &connection->session.input;
@@ -291,6 +339,8 @@ static enum step serve_input(struct connection *connection, struct worker *worke
         if (step == SESSION_WAITING && park(connection))
             return STEP_PARKED;
     } while (step == SESSION_WAITING);
+    if (buffer_size(&connection->session.input) < unserved)
+        connection->watch.moved = LIMITS_PROGRESS; /* whatever waits now is another request */
     switch (step) {
     case SESSION_MORE:
         return STEP_READ;
@@ -330,10 +380,12 @@ static enum step serve(struct connection *connection, struct worker *worker)
         if (turn >= TURN_BYTES)
             return STEP_YIELD;
         step = receive(connection, worker, &turn);
-        if (step == STEP_CLOSE)
+        if (step == STEP_CLOSE) {
             connection->closing = true;
-        else if (step != STEP_READ)
+            tell_expired(connection);
+        } else if (step != STEP_READ) {
             return step;
+        }
     }
 }
 
@@ -348,6 +400,7 @@ static void release_buffers(struct connection *connection, struct worker *worker
 
 static void close_connection(struct connection *connection)
 {
+    note_wait(connection, LIMITS_WAIT_NOT);
     atomic_store(&connection->state, CONNECTION_CLOSED);
     connection->service->close(connection->service->arg, connection);
 }
@@ -367,11 +420,13 @@ static void take_turns(struct connection *connection, struct worker *worker)
         }
         release_buffers(connection, worker);
         if (step == STEP_YIELD) {
+            note_wait(connection, LIMITS_WAIT_NOT);
             connection->queued_ns = clock_now_ns();
             atomic_store(&connection->state, CONNECTION_QUEUED);
             connection->service->requeue(connection->service->arg, connection, false);
             return;
         }
+        note_wait_for_client(connection);
         uint32_t state = CONNECTION_RUNNING;
         if (atomic_compare_exchange_strong(&connection->state, &state, CONNECTION_IDLE))
             return;
@@ -422,6 +477,8 @@ void connection_run_blocking(void *arg)
     atomic_store(&connection->state, CONNECTION_RUNNING);
     while (worker != NULL && borrow_output(connection, worker) == KVS_OK) {
         enum step step = serve(connection, worker);
+        if (step == STEP_WAIT)
+            note_wait_for_client(connection);
         if (step == STEP_ABORT || (step == STEP_WAIT && !wait_for_socket(connection)))
             break;
         connection->drained = false;

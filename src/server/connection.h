@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "server/access.h"
+#include "server/limits.h"
 #include "server/session.h"
 #include "server/tls_server.h"
 #include "server/transport.h"
@@ -39,6 +40,7 @@ struct connection_service {
     struct session_service sessions; /* with connection_before_waiting and connection_completed */
     struct workers *workers;
     const struct log *log;
+    struct limits *limits;
     struct slow_log *slow_log;
     struct access *access;  /* who may do what; NULL: everybody */
     struct tls_server *tls; /* for "tls:" listeners; NULL: there is none */
@@ -50,6 +52,8 @@ struct connection_service {
     /* Takes a closed connection (its descriptor is closed by this call), to be freed when nobody
        can name it any more. Any thread. */
     void (*close)(void *arg, struct connection *connection);
+    /* Wakes the poller, which sleeps: a time has to be kept. Any thread. */
+    void (*wake)(void *arg);
     void *arg;
 };
 
@@ -67,6 +71,8 @@ struct connection {
     /* Set by the owner once the session may do what it likes, read by the poller; relaxed: only a
        filter. */
     _Atomic uint32_t trusted;
+
+    struct limits_watch watch; /* see limits.h */
 
     /* Written by the poller and by whoever runs the connection; see connection.c for the orders. */
     _Atomic uint32_t state;

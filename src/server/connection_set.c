@@ -75,6 +75,19 @@ uint64_t connection_set_cut_strangers(struct connection_set *set, uint64_t now_n
     return next_ns;
 }
 
+void connection_set_expire(struct connection_set *set, struct limits *limits, uint64_t now_ns)
+{
+    (void)pthread_mutex_lock(&set->lock);
+    for (struct connection *each = set->first; each != NULL; each = each->next) {
+        if (!limits_is_over(limits, &each->watch, now_ns))
+            continue;
+        bool reads_nothing =
+            atomic_load_explicit(&each->watch.expired, memory_order_relaxed) == LIMITS_WAIT_READER;
+        (void)shutdown(each->transport.fd, reads_nothing ? SHUT_RDWR : SHUT_RD);
+    }
+    (void)pthread_mutex_unlock(&set->lock);
+}
+
 void connection_set_add(struct connection_set *set, struct connection *connection)
 {
     (void)pthread_mutex_lock(&set->lock);

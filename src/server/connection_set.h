@@ -35,6 +35,10 @@ void connection_set_add(struct connection_set *set, struct connection *connectio
 uint64_t connection_set_cut_strangers(struct connection_set *set, uint64_t now_ns,
                                       uint32_t *ret_count);
 
+/* Ends the connections whose time ran out (limits.h): of those that do not read, all, and of the others the
+   input, so that they are told. */
+void connection_set_expire(struct connection_set *set, struct limits *limits, uint64_t now_ns);
+
 /* Takes one out and closes its descriptor, in one step, so that the set never shuts down a
    descriptor that means something else by now. */
 void connection_set_close(struct connection_set *set, struct connection *connection);

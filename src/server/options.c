@@ -34,6 +34,12 @@ struct raw {
     gchar *value_max;
     gchar *socket_mode;
     gchar *login_timeout;
+    gchar *clients_max;
+    gchar *request_max;
+    gchar *reply_max;
+    gchar *idle_timeout;
+    gchar *request_timeout;
+    gchar *reader_timeout;
     gchar *config_file;
     gboolean no_auth;
     gboolean socket_no_auth;
@@ -138,6 +144,26 @@ static kvs_status check_operation(struct kvs_server_config *config, const struct
     return status;
 }
 
+static kvs_status check_client_limits(struct kvs_server_config *config, const struct raw *raw,
+                                      struct kvs_error *err)
+{
+    kvs_status status =
+        parse_count("--clients-max", raw->clients_max, false, &config->clients_max, err);
+    if (status == KVS_OK)
+        status = parse_count("--request-max", raw->request_max, true, &config->request_max, err);
+    if (status == KVS_OK)
+        status = parse_count("--reply-max", raw->reply_max, true, &config->reply_max, err);
+    if (status == KVS_OK)
+        status = parse_timeout("--idle-timeout", raw->idle_timeout, &config->idle_timeout_ms, err);
+    if (status == KVS_OK)
+        status = parse_timeout("--request-timeout", raw->request_timeout,
+                               &config->request_timeout_ms, err);
+    if (status == KVS_OK)
+        status =
+            parse_timeout("--reader-timeout", raw->reader_timeout, &config->reader_timeout_ms, err);
+    return status;
+}
+
 static kvs_status check(struct options *options, const struct raw *raw, struct kvs_error *err)
 {
     struct kvs_server_config *config = &options->config;
@@ -155,6 +181,8 @@ static kvs_status check(struct options *options, const struct raw *raw, struct k
     if (status == KVS_OK)
         status =
             parse_timeout("--login-timeout", raw->login_timeout, &config->login_timeout_ms, err);
+    if (status == KVS_OK)
+        status = check_client_limits(config, raw, err);
     config->no_auth = raw->no_auth;
     config->socket_no_auth = raw->socket_no_auth;
     config->tls_client_optional = raw->tls_client_optional;
@@ -235,6 +263,18 @@ static kvs_status parse(struct options *options, struct raw *raw, int *argc, cha
          "TLS clients without a certificate may come in, too", NULL},
         {"login-timeout", 0, 0, G_OPTION_ARG_STRING, &raw->login_timeout,
          "Cut off who has not given a password, or not begun TLS, within this time (10s)", "TIME"},
+        {"clients-max", 0, 0, G_OPTION_ARG_STRING, &raw->clients_max,
+         "Most connections at a time (as many as there are descriptors)", "N"},
+        {"request-max", 0, 0, G_OPTION_ARG_STRING, &raw->request_max,
+         "Largest request of the Redis protocol (128m)", "BYTES"},
+        {"reply-max", 0, 0, G_OPTION_ARG_STRING, &raw->reply_max,
+         "Most that one client is sent at once (256m)", "BYTES"},
+        {"idle-timeout", 0, 0, G_OPTION_ARG_STRING, &raw->idle_timeout,
+         "Close connections without a request for this time (never)", "TIME"},
+        {"request-timeout", 0, 0, G_OPTION_ARG_STRING, &raw->request_timeout,
+         "Close connections that take longer for 64 KiB of a request (60s)", "TIME"},
+        {"reader-timeout", 0, 0, G_OPTION_ARG_STRING, &raw->reader_timeout,
+         "Close connections that take longer to read 64 KiB of replies (60s)", "TIME"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &options->engine,
          "Storage engine (the one that made the data; log on a first run)", "NAME"},
         {"pool", 'p', 0, G_OPTION_ARG_STRING, &options->pool, "Thread pool (shared-queue)", "NAME"},
@@ -343,6 +383,12 @@ kvs_status options_parse(struct options *options, int *argc, char ***argv, struc
     g_free(raw.value_max);
     g_free(raw.socket_mode);
     g_free(raw.login_timeout);
+    g_free(raw.clients_max);
+    g_free(raw.request_max);
+    g_free(raw.reply_max);
+    g_free(raw.idle_timeout);
+    g_free(raw.request_timeout);
+    g_free(raw.reader_timeout);
     g_free(raw.config_file);
     return status;
 }

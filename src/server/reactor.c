@@ -206,6 +206,11 @@ void reactor_requeue(void *arg, struct connection *connection, bool resumed)
         reactor_wake(reactor);
 }
 
+void reactor_wake_for_limits(void *arg)
+{
+    reactor_wake(arg);
+}
+
 void reactor_take_closed(void *arg, struct connection *connection)
 {
     struct reactor *reactor = arg;
@@ -273,6 +278,17 @@ static bool begin_connection(struct reactor *reactor, const struct listener *lis
     return true;
 }
 
+static bool is_full(const struct reactor *reactor)
+{
+    uint64_t most = atomic_load_explicit(&reactor->limits->clients_max, memory_order_relaxed);
+    uint64_t open;
+    uint64_t accepted;
+    if (most == 0)
+        return false;
+    connection_set_count(reactor->connections, &open, &accepted);
+    return open >= most;
+}
+
 /* Takes what waits at a listener. False: none can be taken at the moment. */
 static bool accept_from(struct reactor *reactor, struct listener *listener, struct job_batch *batch)
 {
@@ -285,6 +301,11 @@ static bool accept_from(struct reactor *reactor, struct listener *listener, stru
         if (fd < 0) {
             pause_accepting(reactor, errno);
             return false;
+        }
+        if (is_full(reactor)) {
+            limits_refuse_client(reactor->limits, listener->tls ? -1 : fd);
+            (void)close(fd);
+            continue;
         }
         if (!begin_connection(reactor, listener, fd, batch)) {
             pause_accepting(reactor, ENOMEM);
@@ -340,6 +361,27 @@ static int64_t until_strangers(const struct reactor *reactor, int64_t least_ns)
     return left_ns < (uint64_t)least_ns ? (int64_t)left_ns : least_ns;
 }
 
+/* Ends the connections whose time ran out, if it is time to look. */
+static void sweep(struct reactor *reactor, uint64_t now_ns)
+{
+    if (now_ns < limits_next_sweep_ns(reactor->limits))
+        return;
+    reactor->limits->swept_ns = now_ns;
+    connection_set_expire(reactor->connections, reactor->limits, now_ns);
+}
+
+/* The time until the next sweep, if that is less than least_ns. */
+static int64_t until_sweep(const struct reactor *reactor, int64_t least_ns)
+{
+    atomic_store(&reactor->limits->asleep, 1); /* limits.c, I1 */
+    uint64_t next_ns = limits_next_sweep_ns(reactor->limits);
+    if (next_ns == UINT64_MAX)
+        return least_ns;
+    uint64_t now_ns = clock_now_ns();
+    uint64_t left_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+    return left_ns < (uint64_t)least_ns ? (int64_t)left_ns : least_ns;
+}
+
 /* epoll_wait's timeout in ms: what was asked for, or less where something waits here. */
 static int poll_timeout_ms(const struct reactor *reactor, int64_t timeout_ns)
 {
@@ -351,6 +393,8 @@ static int poll_timeout_ms(const struct reactor *reactor, int64_t timeout_ns)
     if (reactor->accept_paused && least_ns > ACCEPT_PAUSE_NS)
         least_ns = ACCEPT_PAUSE_NS;
     least_ns = until_strangers(reactor, least_ns);
+    if (least_ns > 0)
+        least_ns = until_sweep(reactor, least_ns);
     if (least_ns == INT64_MAX)
         return -1;
     int64_t ms = (least_ns + (int64_t)NS_PER_MS - 1) / (int64_t)NS_PER_MS;
@@ -392,10 +436,12 @@ int32_t reactor_poll(struct reactor *reactor, int64_t timeout_ns)
     int count = epoll_wait(reactor->epoll_fd, events, REACTOR_EVENTS_MAX,
                            poll_timeout_ms(reactor, timeout_ns));
     batch.now_ns = clock_now_ns();
+    atomic_store_explicit(&reactor->limits->asleep, 0, memory_order_relaxed);
     for (int i = 0; i < count; i++)
         take_event(reactor, &events[i], &batch);
     batch_add_waiting(&batch);
     cut_strangers(reactor);
+    sweep(reactor, batch.now_ns);
     if (reactor->accept_ready &&
         (!reactor->accept_paused || clock_now_ns() >= reactor->accept_retry_ns))
         accept_waiting(reactor, &batch);

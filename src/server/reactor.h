@@ -32,7 +32,8 @@ struct reactor {
     struct connection_service service;
     struct connection_set *connections;
     struct listeners *listeners; /* their `ready` is the poller's */
-    uint64_t login_timeout_ns;   /* what a connection has to log in, its handshake included */
+    struct limits *limits;
+    uint64_t login_timeout_ns; /* what a connection has to log in, its handshake included */
     const struct log *log;
 
     /* The poller's. */
@@ -76,8 +77,9 @@ int32_t reactor_poll(struct reactor *reactor, int64_t timeout_ns);
 /* Makes the running or the next reactor_poll return soon. From any thread. */
 void reactor_wake(struct reactor *reactor);
 
-/* connection_service.requeue and .close; arg is the reactor. */
+/* connection_service.requeue, .wake and .close; arg is the reactor. */
 void reactor_requeue(void *arg, struct connection *connection, bool resumed);
+void reactor_wake_for_limits(void *arg);
 void reactor_take_closed(void *arg, struct connection *connection);
 
 #endif

@@ -50,7 +50,6 @@
 
 #define DEFAULT_BACKLOG          4096u
 #define DEFAULT_DRAIN_TIMEOUT_MS 5000u
-#define DEFAULT_REQUEST_MAX      UINT64_C(134217728) /* bytes */
 #define DEFAULT_ENGINE           "log"
 #define DRAIN_POLL_NS            ((int64_t)10000000) /* the reactor's look at the clock while draining */
 
@@ -67,6 +66,7 @@ struct kvs_server {
     struct server_pool pool;
     struct entrance entrance;
     struct reactor reactor;
+    struct limits limits;
     struct connection_set connections;
     struct command_context commands;
     struct resp_table resp_table;
@@ -176,13 +176,14 @@ static void pool_job_lost(void *arg, const struct kvs_job *job)
 
 /* What RESP requests may be, given what may be stored. A client that is not authenticated gets as far
    as Redis lets it. */
-static struct resp_limits resp_limits_of(const struct request_limits *limits, bool stranger)
+static struct resp_limits resp_limits_of(const struct settings *settings,
+                                         const struct request_limits *limits, bool stranger)
 {
     uint32_t bulk_max = limits->value_max > limits->key_max ? limits->value_max : limits->key_max;
     if (stranger && bulk_max > RESP_STRANGER_BULK_MAX)
         bulk_max = RESP_STRANGER_BULK_MAX;
     return (struct resp_limits){
-        .request_max = DEFAULT_REQUEST_MAX,
+        .request_max = settings->request_max != 0 ? settings->request_max : UINT64_MAX,
         .bulk_max = bulk_max,
         .arguments_max = stranger ? RESP_STRANGER_ARGUMENTS_MAX : RESP_ARGUMENTS_MAX,
         .inline_max = RESP_INLINE_MAX,
@@ -190,15 +191,30 @@ static struct resp_limits resp_limits_of(const struct request_limits *limits, bo
     };
 }
 
+/* From the start, and again with each reload. */
+static void take_limits(struct limits *limits, const struct settings *settings)
+{
+    atomic_store_explicit(&limits->clients_max, settings->clients_max, memory_order_relaxed);
+    atomic_store_explicit(&limits->reply_max, settings->reply_max, memory_order_relaxed);
+    atomic_store_explicit(&limits->idle_timeout_ns, settings->idle_timeout_ms * NS_PER_MS,
+                          memory_order_relaxed);
+    atomic_store_explicit(&limits->request_timeout_ns, settings->request_timeout_ms * NS_PER_MS,
+                          memory_order_relaxed);
+    atomic_store_explicit(&limits->reader_timeout_ns, settings->reader_timeout_ms * NS_PER_MS,
+                          memory_order_relaxed);
+}
+
 static kvs_status start_pool(struct kvs_server *server, const struct settings *settings,
                              struct kvs_error *err)
 {
     struct reactor *reactor = &server->reactor;
+    take_limits(&server->limits, settings);
     reactor->pool_ops = server_pool_ops(&server->pool);
     reactor->pool_is_inline = server_pool_can(&server->pool, KVS_POOL_INLINE);
     reactor->pool_polls = server_pool_can(&server->pool, KVS_POOL_RUNS_IDLE_HOOK);
     reactor->connections = &server->connections;
     reactor->listeners = &server->entrance.listeners;
+    reactor->limits = &server->limits;
     reactor->login_timeout_ns = settings->login_timeout_ms * NS_PER_MS;
     reactor->log = &server->log;
     reactor->service = (struct connection_service){
@@ -206,8 +222,9 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
             {
                 .commands = &server->commands,
                 .log = &server->log,
-                .resp_limits = resp_limits_of(&server->store.limits, false),
-                .resp_stranger_limits = resp_limits_of(&server->store.limits, true),
+                .limits = &server->limits,
+                .resp_limits = resp_limits_of(settings, &server->store.limits, false),
+                .resp_stranger_limits = resp_limits_of(settings, &server->store.limits, true),
                 .writes_wait = settings->durability == KVS_DURABILITY_ALWAYS,
                 .reads_wait =
                     (server->store.engine->capabilities & KVS_ENGINE_GET_NEVER_BLOCKS) == 0,
@@ -219,10 +236,12 @@ static kvs_status start_pool(struct kvs_server *server, const struct settings *s
         .access = &server->entrance.access,
         .tls = server->entrance.tls,
         .slow_log = server->administration.slow_log,
+        .limits = &server->limits,
         .log = &server->log,
         .blocking = server_pool_can(&server->pool, KVS_POOL_UNBOUNDED),
         .requeue = reactor_requeue,
         .close = reactor_take_closed,
+        .wake = reactor_wake_for_limits,
         .arg = reactor,
     };
     struct kvs_pool_config config = {
@@ -484,6 +503,8 @@ kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_
     status = entrance_reload(&server->entrance, &settings, err);
     if (status != KVS_OK)
         return status;
+    take_limits(&server->limits, &settings);
+    reactor_wake(&server->reactor); /* it may sleep as the old limits let it */
     log_set_level(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO);
     log_unchangeable(server, &settings);
     log_info(&server->log, "the configuration is reloaded");

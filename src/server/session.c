@@ -9,10 +9,13 @@
  */
 #include "server/session.h"
 
+#include <inttypes.h>
+
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "command/resp_multi.h"
 #include "protocol/native.h"
+#include "protocol/resp_reply.h"
 
 void session_init(struct session *session, const struct session_service *service,
                   const struct session_peer *peer)
@@ -84,7 +87,17 @@ static bool show_read(void *arg, const struct read_result *result)
     struct session *session = arg;
     if (session->reads_status == KVS_OK)
         session->reads_status = session->protocol->answer_read(session, result);
+    if (session->reads_status == KVS_OK && !session->reads->can_stop &&
+        session_is_reply_over(session, session->reads_start))
+        session->reads_status = KVS_TOO_LARGE;
     return session->reads_status == KVS_OK && buffer_size(&session->output) < SESSION_OUTPUT_HIGH;
+}
+
+bool session_is_reply_over(const struct session *session, size_t start)
+{
+    uint64_t reply_max =
+        atomic_load_explicit(&session->service->limits->reply_max, memory_order_relaxed);
+    return reply_max != 0 && buffer_size(&session->output) - start > reply_max;
 }
 
 /* Lets go of the group and of the input of what was answered. */
@@ -97,6 +110,8 @@ static enum session_step end_reads(struct session *session, struct worker *worke
     if (group->faults > 0)
         counter_add(&worker->counters.errors, group->faults);
     worker_give_read_group(worker, group);
+    if (session->reads_status == KVS_TOO_LARGE)
+        return session_refuse_reply(session, worker, session->reads_start);
     return session->reads_status == KVS_OK ? SESSION_MORE : SESSION_ABORT;
 }
 
@@ -119,6 +134,7 @@ enum session_step session_submit_reads(struct session *session, struct worker *w
     session->finish = finish_reads; /* I3 */
     if (session->service->reads_wait)
         session->service->before_waiting(session, worker);
+    session->reads_start = buffer_size(&session->output);
     if (read_group_submit(group, session->service->commands->store, worker->tls) == KVS_PENDING)
         return SESSION_WAITING;
     return end_reads(session, worker);
@@ -132,6 +148,29 @@ void session_skip_input(struct session *session, uint64_t size)
     uint64_t now = size < here ? size : here;
     buffer_consume(&session->input, now);
     session->skip = size - now;
+}
+
+void session_refuse(struct session *session, kvs_status status, const char *text)
+{
+    if (session->protocol == &session_native) {
+        struct command_reply reply = {&native_codec, &session->output};
+        (void)command_reply_write(&reply, 0, status, text);
+    } else if (session->protocol == &session_resp) {
+        struct resp_writer writer = {.out = &session->output, .version = 2};
+        resp_error(&writer, "ERR %s", text);
+    }
+}
+
+enum session_step session_refuse_reply(struct session *session, struct worker *worker, size_t start)
+{
+    struct limits *limits = session->service->limits;
+    struct resp_writer writer = {.out = &session->output, .version = 2};
+    session->output.end = session->output.start + start;
+    (void)atomic_fetch_add_explicit(&limits->replies_refused, 1, memory_order_relaxed);
+    counter_add(&worker->counters.errors, 1);
+    resp_error(&writer, "ERR the reply is over the limit of %" PRIu64 " bytes",
+               atomic_load_explicit(&limits->reply_max, memory_order_relaxed));
+    return writer.status == KVS_OK ? SESSION_MORE : SESSION_ABORT;
 }
 
 /* Nothing that speaks the Redis protocol begins with the native protocol's first byte. */

@@ -24,6 +24,7 @@
 #include "command/client.h"
 #include "command/command.h"
 #include "protocol/resp.h"
+#include "server/limits.h"
 #include "server/worker.h"
 
 #define SESSION_TLS_FIRST   0x16             /* the first byte of who speaks TLS */
@@ -57,6 +58,7 @@ struct session_protocol {
 struct session_service {
     const struct command_context *commands;
     const struct log *log;
+    struct limits *limits;
     struct resp_limits resp_limits;
     struct resp_limits resp_stranger_limits; /* before authentication */
     bool writes_wait;                        /* writes wait for the disk (KVS_DURABILITY_ALWAYS) */
@@ -87,7 +89,8 @@ struct session {
     /* While something is in the engine. */
     struct write_group *writes;
     struct read_group *reads;
-    kvs_status reads_status; /* of writing the answers */
+    kvs_status reads_status; /* of writing the answers; KVS_TOO_LARGE: over reply_max */
+    size_t reads_start;      /* bytes of output before them */
     struct run *run;
     enum session_step (*finish)(struct session *session, struct worker *worker);
 
@@ -131,6 +134,15 @@ enum session_step session_submit_writes(struct session *session, struct worker *
    output has no room are left in the input. */
 enum session_step session_submit_reads(struct session *session, struct worker *worker,
                                        struct read_group *group, bool can_stop);
+
+/* True when the output, from this many bytes on, is more than one client may be sent at once. */
+bool session_is_reply_over(const struct session *session, size_t start);
+/* Puts an error in the place of that. The Redis protocol's. SESSION_MORE or SESSION_ABORT. */
+enum session_step session_refuse_reply(struct session *session, struct worker *worker,
+                                       size_t start);
+
+/* Appends an error that belongs to no request; best effort. The connection is closed then. */
+void session_refuse(struct session *session, kvs_status status, const char *text);
 
 /* Consumes size bytes of input, also if they are not all there yet. */
 void session_skip_input(struct session *session, uint64_t size);

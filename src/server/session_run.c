@@ -47,9 +47,13 @@ static enum session_step run_at_once(struct session *session, struct worker *wor
         return SESSION_ABORT;
     struct resp_writer writer = {.out = &session->output,
                                  .version = client_resp_version(&session->client)};
+    size_t start = buffer_size(&session->output);
     call_command(session, worker, command, run->txn,
                  (command->flags & RESP_READ) != 0 ? TRANSACTION_READ_ONLY : 0, &writer);
     worker_give_run(worker, run);
+    if (session_is_reply_over(session, start) &&
+        session_refuse_reply(session, worker, start) != SESSION_MORE)
+        return SESSION_ABORT;
     session->trusted = session->client.authenticated; /* AUTH, HELLO, RESET */
     if (session->client.wrong_passwords != wrong_passwords &&
         session->service->wrong_password(session))

@@ -11,6 +11,9 @@
 #include "server/unix_socket.h"
 
 #define DEFAULT_LOGIN_TIMEOUT_MS 10000u
+#define DEFAULT_REQUEST_MAX      UINT64_C(134217728)
+#define DEFAULT_REPLY_MAX        UINT64_C(268435456)
+#define DEFAULT_STALL_TIMEOUT_MS UINT64_C(60000)
 #define DEFAULT_POOL             "shared-queue"
 #define DEFAULT_DATA_DIR         "kvs-data"
 
@@ -20,6 +23,22 @@
 static uint32_t limit_of(uint64_t configured, uint32_t most)
 {
     return configured == 0 ? most : (uint32_t)configured;
+}
+
+/* With its default in place of 0, and 0 where no limit was asked for. */
+static uint64_t bound_of(uint64_t configured, uint64_t by_default)
+{
+    return configured == 0 ? by_default : configured == UINT64_MAX ? 0 : configured;
+}
+
+static void take_client_limits(struct settings *settings, const struct kvs_server_config *config)
+{
+    settings->clients_max = bound_of(config->clients_max, 0);
+    settings->request_max = bound_of(config->request_max, DEFAULT_REQUEST_MAX);
+    settings->reply_max = bound_of(config->reply_max, DEFAULT_REPLY_MAX);
+    settings->idle_timeout_ms = bound_of(config->idle_timeout_ms, 0);
+    settings->request_timeout_ms = bound_of(config->request_timeout_ms, DEFAULT_STALL_TIMEOUT_MS);
+    settings->reader_timeout_ms = bound_of(config->reader_timeout_ms, DEFAULT_STALL_TIMEOUT_MS);
 }
 
 kvs_status settings_check(struct settings *settings, const struct kvs_server_config *config,
@@ -59,6 +78,7 @@ kvs_status settings_check(struct settings *settings, const struct kvs_server_con
                              UINT32_MAX);
     settings->login_timeout_ms =
         config->login_timeout_ms != 0 ? config->login_timeout_ms : DEFAULT_LOGIN_TIMEOUT_MS;
+    take_client_limits(settings, config);
     settings->access = (struct access_config){
         .password = config->password,
         .password_file = config->password_file,

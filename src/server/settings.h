@@ -20,6 +20,13 @@ struct settings {
     struct request_limits limits;
     uint32_t socket_mode;
     uint64_t login_timeout_ms;
+    /* Of clients: 0 means no limit. */
+    uint64_t clients_max;
+    uint64_t request_max;
+    uint64_t reply_max;
+    uint64_t idle_timeout_ms;
+    uint64_t request_timeout_ms;
+    uint64_t reader_timeout_ms;
     struct access_config access;
     struct tls_config tls;
 };

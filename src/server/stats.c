@@ -22,6 +22,22 @@ static void visit_prefixed(void *arg, const char *name, uint64_t value)
     to->visit(to->arg, full, value);
 }
 
+static void visit_limits(const struct limits *limits, kvs_stat_fn visit, void *arg)
+{
+    const struct {
+        const char *name;
+        const _Atomic uint64_t *count;
+    } counts[] = {
+        {"clients_refused", &limits->clients_refused},
+        {"replies_refused", &limits->replies_refused},
+        {"idle_timeouts", &limits->idle_timeouts},
+        {"request_timeouts", &limits->request_timeouts},
+        {"reader_timeouts", &limits->reader_timeouts},
+    };
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        visit(arg, counts[i].name, atomic_load_explicit(counts[i].count, memory_order_relaxed));
+}
+
 static void visit_server(const struct server_stats *stats, kvs_stat_fn visit, void *arg)
 {
     struct worker_counters counters;
@@ -41,6 +57,7 @@ static void visit_server(const struct server_stats *stats, kvs_stat_fn visit, vo
     visit(arg, "tls_failures", tls.failures);
     visit(arg, "login_timeouts",
           atomic_load_explicit(&stats->reactor->login_timeouts, memory_order_relaxed));
+    visit_limits(stats->reactor->limits, visit, arg);
     visit(arg, "requests", counters.requests);
     visit(arg, "errors", counters.errors);
     visit(arg, "received_bytes", counters.bytes_received);
