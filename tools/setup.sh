@@ -56,6 +56,22 @@ build() {
     ninja -C "$folder" --quiet || die "the build failed (see above)"
 }
 
+# node_clients FOLDER: puts the Node.js clients that tests talk to the server with into the build folder, in
+# the versions of tests/clients/package-lock.json. Without a network their tests are skipped.
+node_clients() {
+    local folder=$1/tests/clients
+    # A Node.js that does not come from Debian brings its own npm.
+    command -v npm >/dev/null || install nodejs npm
+    cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && return 0
+    say "installing Node.js clients in $folder"
+    if npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel error >&2; then
+        cp "$folder/package-lock.json" "$folder/node_modules/.installed"
+    else
+        say "npm could not install them (see above): their tests are skipped"
+    fi
+}
+
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config
     libglib2.0-dev liburcu-dev libxxhash-dev liblmdb-dev libmicrohttpd-dev libssl-dev)
-TEST_PACKAGES=(libcmocka-dev redis-server g++ python3 spin libjansson-dev)
+TEST_PACKAGES=(libcmocka-dev redis-server g++ python3 spin libjansson-dev
+    python3-redis redis-tools)

@@ -116,23 +116,24 @@ static int64_t seconds_since(int64_t now_ms, int64_t then_ms)
     return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
 }
 
-/* Adds a client's line as Redis writes it, with the fields that mean something here. */
+/* Adds a client's line as Redis writes it. What is not known here is 0: client libraries expect to
+   find all these numbers. */
 static void add_client(struct listing *listing, struct client *client)
 {
     int64_t active = atomic_load_explicit(&client->last_active_ms, memory_order_relaxed);
     const char *command = atomic_load_explicit(&client->last_command, memory_order_relaxed);
     bool in_multi = atomic_load_explicit(&client->in_multi, memory_order_relaxed) != 0;
-    add_text(listing, "id=%" PRIu64 " addr=%s laddr=%s", client->id, client->address,
+    add_text(listing, "id=%" PRIu64 " addr=%s laddr=%s fd=0", client->id, client->address,
              client->local_address);
     (void)pthread_mutex_lock(&client->lock);
     add_own_text(listing, "name", client->name);
-    add_text(
-        listing,
-        " age=%" PRId64 " idle=%" PRId64
-        " flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d cmd=%s user=default redir=-1 resp=%" PRIu32,
-        seconds_since(listing->now_ms, client->created_ms), seconds_since(listing->now_ms, active),
-        in_multi ? "x" : "N", in_multi ? 0 : -1, command != NULL ? command : "NULL",
-        client_resp_version(client));
+    add_text(listing,
+             " age=%" PRId64 " idle=%" PRId64 " flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d"
+             " qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0"
+             " events=r cmd=%s user=default redir=-1 resp=%" PRIu32,
+             seconds_since(listing->now_ms, client->created_ms),
+             seconds_since(listing->now_ms, active), in_multi ? "x" : "N", in_multi ? 0 : -1,
+             command != NULL ? command : "NULL", client_resp_version(client));
     add_own_text(listing, "lib-name", client->library_name);
     add_own_text(listing, "lib-ver", client->library_version);
     (void)pthread_mutex_unlock(&client->lock);
@@ -222,8 +223,6 @@ static void run_list(struct call *call)
 
 /* ---- KILL ---------------------------------------------------------------------------------- */
 
-#define KILL_MOST 256u /* clients that one look finds; there are as many looks as it takes */
-
 /* Which clients to cut off, and those that were found. */
 struct hunt {
     const struct client *asking;
@@ -234,10 +233,9 @@ struct hunt {
     const struct kvs_bytes *local_address;
     bool none;
     bool skip_me;
-    uint64_t ids[KILL_MOST];
-    uint32_t found;
-    uint64_t beyond; /* the ids above this one are still to be looked at */
-    bool me;
+    bool me;              /* the asking one is among them */
+    struct buffer others; /* the ids of the others; owned */
+    kvs_status status;
 };
 
 static bool is_at(const struct kvs_bytes *wanted, const char *address)
@@ -257,26 +255,26 @@ static void hunt_client(void *arg, struct client *client)
         hunt->me = !hunt->skip_me;
         return;
     }
-    if (client->id > hunt->beyond && hunt->found < KILL_MOST)
-        hunt->ids[hunt->found++] = client->id;
+    if (hunt->status == KVS_OK)
+        hunt->status = buffer_append(&hunt->others, &client->id, sizeof(client->id));
 }
 
-/* Cuts off all that match. Returns how many. */
+/* Cuts off all that match. Returns how many. Those that there is no memory for stay. */
 static uint64_t hunt_down(struct call *call, struct hunt *hunt)
 {
     const struct hooks *hooks = &call->context->hooks;
     uint64_t killed = 0;
-    do {
-        hunt->found = 0;
-        if (hooks->visit_clients != NULL)
-            hooks->visit_clients(hooks->arg, hunt_client, hunt);
-        else
-            hunt_client(hunt, call->client);
-        for (uint32_t i = 0; i < hunt->found; i++) {
-            killed += hooks->kill_client != NULL && hooks->kill_client(hooks->arg, hunt->ids[i]);
-            hunt->beyond = hunt->ids[i] > hunt->beyond ? hunt->ids[i] : hunt->beyond;
-        }
-    } while (hunt->found == KILL_MOST);
+    if (hooks->visit_clients != NULL)
+        hooks->visit_clients(hooks->arg, hunt_client, hunt);
+    else
+        hunt_client(hunt, call->client);
+    while (buffer_size(&hunt->others) > 0) {
+        uint64_t id;
+        memcpy(&id, buffer_content(&hunt->others), sizeof(id));
+        buffer_consume(&hunt->others, sizeof(id));
+        killed += hooks->kill_client != NULL && hooks->kill_client(hooks->arg, id);
+    }
+    buffer_deinit(&hunt->others);
     if (hunt->me) {
         call->client->close_after_reply = true;
         killed++;

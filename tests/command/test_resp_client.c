@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "conversation.h"
 
-#define OTHER_COUNT 600u /* more than KILL finds in one look */
+#define OTHER_COUNT 600u
 
 /* A server with other clients, of which some may be cut off. */
 struct crowd {
@@ -98,10 +98,12 @@ static void info_is_a_line_of_the_list(void **state)
     (void)state;
     (void)conversation_say(&crowd.talk, "client setname bob");
     atomic_store(&crowd.talk.client.last_command, "client");
-    conversation_expect_part(&crowd.talk, "client info",
-                             "id=7 addr=127.0.0.1:5000 laddr=127.0.0.1:4000 name=bob age=5 idle=5 "
-                             "flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd=client user=default "
-                             "redir=-1 resp=2 lib-name= lib-ver=\n");
+    conversation_expect_part(
+        &crowd.talk, "client info",
+        "id=7 addr=127.0.0.1:5000 laddr=127.0.0.1:4000 fd=0 name=bob age=5 "
+        "idle=5 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 "
+        "argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 "
+        "events=r cmd=client user=default redir=-1 resp=2 lib-name= lib-ver=\n");
     atomic_store(&crowd.talk.client.in_multi, 1);
     conversation_expect_part(&crowd.talk, "client info",
                              "flags=x db=0 sub=0 psub=0 ssub=0 multi=0 ");
