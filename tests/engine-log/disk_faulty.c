@@ -20,6 +20,7 @@ struct disk_faulty {
     kvs_status status;
     enum disk_fail_when when;
     uint64_t failures;
+    uint64_t cut_bytes;   /* 0: nothing is cut */
     uint64_t seen[KINDS]; /* by kind */
 };
 
@@ -85,6 +86,14 @@ static kvs_status outcome(struct verdict verdict, kvs_status below, const char *
         return below;
     int error = verdict.status == KVS_NO_SPACE ? ENOSPC : EIO;
     return kvs_error_set(err, verdict.status, error, "cannot %s: as the test wants it", what);
+}
+
+void disk_faulty_cut_map(struct disk *base, uint64_t bytes)
+{
+    struct disk_faulty *disk = faulty_of(base);
+    pthread_mutex_lock(&disk->lock);
+    disk->cut_bytes = bytes;
+    pthread_mutex_unlock(&disk->lock);
 }
 
 void disk_faulty_fail(struct disk *base, uint32_t calls, uint64_t skip, uint64_t count,
@@ -206,13 +215,29 @@ static kvs_status faulty_file_read(struct disk_file *file, uint64_t offset, void
     return disk_file_read(below_file(file), offset, to, bytes, ret_bytes, err);
 }
 
+/* What disk_faulty_cut_map() asked for, once. */
+static uint64_t take_cut(struct disk *base)
+{
+    struct disk_faulty *disk = faulty_of(base);
+    pthread_mutex_lock(&disk->lock);
+    uint64_t cut_bytes = disk->cut_bytes;
+    disk->cut_bytes = 0;
+    pthread_mutex_unlock(&disk->lock);
+    return cut_bytes;
+}
+
 static kvs_status faulty_file_map(struct disk_file *file, uint64_t bytes, bool writable,
                                   void **ret_memory, struct kvs_error *err)
 {
     struct verdict verdict = judge(file->disk, DISK_CALL_MAP);
     if (verdict.fails)
         return outcome(verdict, KVS_OK, "map", err);
-    return disk_file_map(below_file(file), bytes, writable, ret_memory, err);
+    kvs_status status = disk_file_map(below_file(file), bytes, writable, ret_memory, err);
+    uint64_t cut_bytes = take_cut(file->disk);
+    if (status == KVS_OK && cut_bytes != 0 &&
+        disk_file_truncate(below_file(file), cut_bytes, NULL) != KVS_OK)
+        abort();
+    return status;
 }
 
 static void faulty_file_unmap(struct disk_file *file, void *memory, uint64_t bytes)

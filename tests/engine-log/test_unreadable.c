@@ -7,7 +7,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "disk_faulty.h"
 
 #define PAGE_BYTES  4096
 #define VALUE_BYTES 20000u
@@ -184,12 +187,78 @@ static void test_two_stores(void **state)
         temp_dir_free(dirs[i]);
 }
 
+/* ---- while it is opened --------------------------------------------------------------------- */
+
+/* Opens the store on a disk where the first segment, which is mapped first, is cut to so many bytes then. */
+static kvs_status open_cut(struct test_store *store, const char *dir, uint64_t bytes,
+                           struct disk **ret_below)
+{
+    struct test_error error;
+    test_error_init(&error);
+    assert_status(KVS_OK, disk_open_real(dir, ret_below, &error.error), &error);
+    struct disk *disk = disk_faulty_new(*ret_below);
+    disk_faulty_cut_map(disk, bytes);
+    return test_store_open(store, NULL, disk, KVS_DURABILITY_NONE, 0, &error);
+}
+
+/* The tail of a killed store: what cannot be read is not cut off as a torn write. */
+static void test_tail_cannot_be_read(void **state)
+{
+    (void)state;
+    struct test_store store;
+    struct disk *below;
+    char *dir = temp_dir_new();
+    char *copy = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    for (uint64_t key = 0; key < 20; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    copy_folder(dir, copy);
+    must_close_store(&store);
+    assert_int_equal(KVS_IO, open_cut(&store, copy, 20 * PAGE_BYTES, &below));
+    disk_close(below);
+    temp_dir_free(copy);
+    temp_dir_free(dir);
+}
+
+/* A footer can be done without, records cannot. */
+static void test_footer_cannot_be_read(void **state)
+{
+    (void)state;
+    struct test_store store;
+    struct disk *below;
+    struct stat st;
+    char *dir = temp_dir_new();
+    char *snapshot = path_join(dir, "log.snapshot");
+    char *first = path_join(dir, FIRST);
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    fill(&store);
+    must_close_store(&store);
+    assert_int_equal(0, unlink(snapshot));
+    assert_int_equal(0, stat(first, &st));
+    /* Only some of the footer's bytes are on the last page, and a page goes as a whole. */
+    assert_true(st.st_size % PAGE_BYTES != 0);
+    uint64_t cut = (uint64_t)st.st_size / PAGE_BYTES * PAGE_BYTES;
+    assert_int_equal(KVS_OK, open_cut(&store, dir, cut, &below));
+    assert_true(test_store_logged(&store, "its records are read instead"));
+    for (uint64_t key = 0; key < KEYS; key++)
+        assert_int_equal(1, version_of(&store, key));
+    (void)test_store_close(&store);
+    disk_close(below);
+    free(snapshot);
+    free(first);
+    temp_dir_free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reading),    cmocka_unit_test(test_reading_while_it_goes),
-        cmocka_unit_test(test_writing),    cmocka_unit_test(test_compacting),
+        cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_reading_while_it_goes),
+        cmocka_unit_test(test_writing),
+        cmocka_unit_test(test_compacting),
         cmocka_unit_test(test_two_stores),
+        cmocka_unit_test(test_tail_cannot_be_read),
+        cmocka_unit_test(test_footer_cannot_be_read),
     };
     return cmocka_run_group_tests_name("engine-log/unreadable", tests, NULL, NULL);
 }
