@@ -16,7 +16,8 @@
 #include "snapshot.h"
 #include "support/support.h"
 
-#define FLIPS 30u /* of each file */
+#define FLIPS  30u /* of each file */
+#define ROUNDS 30u
 
 /* The one option that a test changes; these tests have one thread each. */
 static bool keep_older;
@@ -255,6 +256,37 @@ static void frames_are_enough(void **state)
     small_store_free(store);
 }
 
+/* Many bytes are wrong, in all files: what is brought back was there once, and what is not is told. */
+static void much_damage_is_survived(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"00000000.seg", "00000001.seg", "00000002.seg",
+                                        MANIFEST_NAME};
+    uint64_t random = 4711;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct small_store *store = small_store_new(round % 2 == 0);
+        struct repaired repaired;
+        for (unsigned i = 0; i < 4; i++) {
+            bool is_there = i != 2 || round % 2 != 0; /* the unsealed one */
+            uint64_t bytes = is_there ? log_fixture_size(store->fixture, names[i]) : 0;
+            for (uint64_t n = log_fixture_random(&random, 20); n > 0 && is_there; n--)
+                log_fixture_flip(store->fixture, names[i],
+                                 log_fixture_random(&random, bytes < 6000 ? bytes : 6000),
+                                 (uint8_t)(1 + log_fixture_random(&random, 255)));
+        }
+        repair(store, &repaired);
+        assert_true(repaired.status == KVS_OK || repaired.status == KVS_CORRUPT);
+        for (uint32_t key = 0; key < SMALL_STORE_KEYS; key++) {
+            bool was_there = repaired.lengths[key] == 0;
+            for (uint32_t i = 0; i < store->version_count; i++)
+                was_there = was_there || (store->versions[i].key == key &&
+                                          repaired.lengths[key] == length_of(&store->versions[i]));
+            assert_true(was_there);
+        }
+        small_store_free(store);
+    }
+}
+
 static void a_missing_segment_is_told(void **state)
 {
     (void)state;
@@ -448,6 +480,7 @@ int main(void)
         cmocka_unit_test(a_changed_byte_costs_its_record),
         cmocka_unit_test(a_changed_byte_of_the_manifest_costs_nothing),
         cmocka_unit_test(frames_are_enough),
+        cmocka_unit_test(much_damage_is_survived),
         cmocka_unit_test(a_missing_segment_is_told),
         cmocka_unit_test(a_short_file_is_told),
         cmocka_unit_test(an_older_version_is_no_silent_substitute),
