@@ -159,6 +159,72 @@ static void time_runs_out_for_strangers(void **state)
     }
 }
 
+/* ---- the Redis protocol ------------------------------------------------------------------- */
+
+/* Sends a line (or several), and checks what comes back, all of it. */
+static void talk(int fd, const char *line, const char *expected)
+{
+    char *text = calloc(1, strlen(expected) + 1);
+    assert_true(send_all(fd, line, strlen(line)));
+    assert_true(receive_all(fd, text, strlen(expected)));
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+#define NO_AUTH "-NOAUTH Authentication required.\r\n"
+#define WRONG   "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+
+static void resp_body(struct fixture *fixture)
+{
+    int fd = connect_to(fixture->port);
+    talk(fd, "GET k\r\n", NO_AUTH);
+    talk(fd, "SET k v\r\n", NO_AUTH);
+    talk(fd, "AUTH open\r\n", WRONG);
+    talk(fd, "AUTH somebody \"" PASSWORD "\"\r\n", WRONG);
+    talk(fd, "GET k\r\n", NO_AUTH);
+    talk(fd, "AUTH default \"" PASSWORD "\"\r\nGET k\r\n", "+OK\r\n$-1\r\n");
+    talk(fd, "RESET\r\n", "+RESET\r\n");
+    talk(fd, "GET k\r\n", NO_AUTH); /* as at the start */
+    talk(fd, "AUTH \"" PASSWORD "\"\r\nGET k\r\n", "+OK\r\n$-1\r\n");
+    (void)close(fd);
+    fd = connect_to(fixture->port);
+    talk(fd, "HELLO 3 AUTH default wrong\r\n", WRONG);
+    talk(fd, "HELLO 3 AUTH default \"" PASSWORD "\"\r\n", "%7\r\n");
+    (void)close(fd);
+}
+
+static void resp_clients_log_in(void **state)
+{
+    (void)state;
+    for_each_pool(resp_body);
+}
+
+static void resp_guessing_body(struct fixture *fixture)
+{
+    int fd = connect_to(fixture->port);
+    for (unsigned attempt = 1; attempt <= ACCESS_ATTEMPTS_MAX; attempt++)
+        talk(fd, attempt % 2 == 0 ? "AUTH guess\r\n" : "HELLO 2 AUTH default guess\r\n", WRONG);
+    expect_closed(fd);
+    (void)close(fd);
+    fd = connect_to(fixture->port);
+    send_request(fd, 1, REQUEST_AUTH, NULL, PASSWORD);
+    expect_reply(fd, 1, KVS_OK, "");
+    struct received reply;
+    send_request(fd, 2, REQUEST_STATS, NULL, NULL);
+    assert_true(receive_reply(fd, &reply));
+    assert_non_null(strstr(reply.body, "wrong_passwords 5\n"));
+    free(reply.body);
+    (void)close(fd);
+}
+
+static void resp_clients_who_guess_are_closed(void **state)
+{
+    (void)state;
+    for_each_pool(resp_guessing_body);
+}
+
+/* ---- Unix sockets ------------------------------------------------------------------------- */
+
 static int connect_unix(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -204,6 +270,8 @@ int main(void)
         cmocka_unit_test(strangers_get_no_memory),
         cmocka_unit_test(who_guesses_is_closed),
         cmocka_unit_test(time_runs_out_for_strangers),
+        cmocka_unit_test(resp_clients_log_in),
+        cmocka_unit_test(resp_clients_who_guess_are_closed),
         cmocka_unit_test(unix_sockets_need_it_unless_told_otherwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

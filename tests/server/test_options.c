@@ -78,6 +78,10 @@ static void every_flag_reaches_the_configuration(void **state)
                                             "--no-auth",
                                             "--socket-no-auth",
                                             "--login-timeout=1500ms",
+                                            "--tls-cert=/c",
+                                            "--tls-key=/k",
+                                            "--tls-client-ca=/a",
+                                            "--tls-client-optional",
                                             NULL};
     assert_status(KVS_OK, parse(&options, arguments, &error), &error);
     const struct kvs_server_config *config = &options.config;
@@ -106,6 +110,10 @@ static void every_flag_reaches_the_configuration(void **state)
     assert_int_equal(config->no_auth, 1);
     assert_int_equal(config->socket_no_auth, 1);
     assert_int_equal(config->login_timeout_ms, 1500);
+    assert_string_equal(config->tls_cert, "/c");
+    assert_string_equal(config->tls_key, "/k");
+    assert_string_equal(config->tls_client_ca, "/a");
+    assert_int_equal(config->tls_client_optional, 1);
     char more[] = "fd:4";
     options_add_listen(&options, (char *const[]){more, NULL});
     assert_int_equal(config->listen_count, 3);

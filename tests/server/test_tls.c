@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "support/relay.h"
 
 #define LARGE ((size_t)3000000)
 #define MANY  200u
@@ -140,6 +141,75 @@ static void an_expired_certificate_is_said_to_be(void **state)
     free(ca_path);
     free(pem);
     free(key);
+    temp_dir_free(folder);
+}
+
+/* ---- mistakes in the configuration -------------------------------------------------------- */
+
+static void check_start(struct kvs_server_config *config, kvs_status status, const char *reason)
+{
+    static const char *const listen[] = {"tls:127.0.0.1:0"};
+    struct test_error error;
+    test_error_init(&error);
+    config->size = (uint32_t)sizeof(*config);
+    config->listen = listen;
+    config->listen_count = 1;
+    config->engine = "test";
+    config->plugin_dirs = test_plugin_dirs()->paths;
+    config->plugin_dir_count = test_plugin_dirs()->count;
+    assert_status(status, kvs_server_check(config, &error.error), &error);
+    if (strstr(error.message, reason) == NULL)
+        fail_msg("'%s' does not say '%s'", error.message, reason);
+}
+
+static void mistakes_are_said_at_the_start(void **state)
+{
+    (void)state;
+    char *folder = temp_dir_new();
+    const struct certificate_order one = {.name = "one"};
+    const struct certificate_order two = {.name = "two"};
+    const struct certificate_order locked = {.name = "locked", .pass_phrase = "open sesame"};
+    certificate_make(folder, &one);
+    certificate_make(folder, &two);
+    certificate_make(folder, &locked);
+    char *pem = certificate_path(folder, "one");
+    char *key = certificate_key_path(folder, "one");
+    char *other_key = certificate_key_path(folder, "two");
+    char *locked_pem = certificate_path(folder, "locked");
+    char *locked_key = certificate_key_path(folder, "locked");
+    char *missing = path_join(folder, "missing");
+    struct kvs_server_config config = {0};
+    check_start(&config, KVS_INVALID, "--tls-cert and --tls-key");
+    config.tls_cert = pem;
+    check_start(&config, KVS_INVALID, "--tls-cert and --tls-key");
+    config.tls_key = missing;
+    check_start(&config, KVS_MISSING, missing);
+    config.tls_key = other_key;
+    check_start(&config, KVS_INVALID, "does not belong to the certificate");
+    config.tls_key = pem;
+    check_start(&config, KVS_INVALID, "cannot use the TLS key");
+    config.tls_key = key;
+    check_start(&config, KVS_OK, "");
+    config.tls_cert = missing;
+    check_start(&config, KVS_INVALID, missing);
+    config.tls_cert = key;
+    check_start(&config, KVS_INVALID, "cannot use the TLS certificate");
+    config.tls_cert = locked_pem;
+    config.tls_key = locked_key;
+    check_start(&config, KVS_INVALID, "cannot use the TLS key"); /* and nobody is asked for it */
+    config.tls_cert = pem;
+    config.tls_key = key;
+    config.tls_client_ca = key;
+    check_start(&config, KVS_INVALID, "cannot use the CA of client certificates");
+    config.tls_client_ca = NULL;
+    assert_int_equal(chmod(key, 0644), 0);
+    check_start(&config, KVS_DENIED, "open to others");
+    free(pem);
+    free(key);
+    free(other_key);
+    free(locked_pem);
+    free(locked_key);
+    free(missing);
     temp_dir_free(folder);
 }
 
@@ -332,6 +402,47 @@ static void silent_peers_are_cut_off(void **state)
     }
 }
 
+/* Over a network that passes on a few bytes at a time every record comes in pieces, and every answer
+   goes out so; with TLS and without. */
+static void pieces_body(struct tls_world *world)
+{
+    char value[4000];
+    memset(value, 'v', sizeof(value));
+    for (unsigned secure = 0; secure < 2; secure++) {
+        struct relay relay;
+        struct test_error error;
+        struct kvs_bytes got;
+        char address[32];
+        relay_start(&relay, secure ? world->port : world->fixture.port, 7);
+        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", relay.port);
+        struct kvs_client_config config = {.size = sizeof(config), .address = address};
+        struct kvs_client *client = NULL;
+        test_error_init(&error);
+        if (secure)
+            client = tls_world_client(world, &config);
+        else
+            assert_status(KVS_OK, kvs_client_new(&config, &client, &error.error), &error);
+        for (unsigned i = 0; i < 3; i++) {
+            value[i] = (char)('a' + i);
+            assert_status(KVS_OK,
+                          kvs_client_set(client, bytes_of_text("k"), bytes_of(value, sizeof(value)),
+                                         &error.error),
+                          &error);
+            assert_status(KVS_OK, kvs_client_get(client, bytes_of_text("k"), &got, &error.error),
+                          &error);
+            assert_true(bytes_equal(got, bytes_of(value, sizeof(value))));
+        }
+        kvs_client_free(client);
+        relay_stop(&relay);
+    }
+}
+
+static void a_network_of_small_pieces_does_no_harm(void **state)
+{
+    (void)state;
+    for_each_pool(pieces_body);
+}
+
 static void write_all(SSL *ssl, const uint8_t *from, size_t size)
 {
     for (size_t at = 0; at < size;) {
@@ -406,12 +517,14 @@ int main(void)
         cmocka_unit_test(requests_are_served),
         cmocka_unit_test(clients_check_the_server),
         cmocka_unit_test(an_expired_certificate_is_said_to_be),
+        cmocka_unit_test(mistakes_are_said_at_the_start),
         cmocka_unit_test(client_certificates_are_checked),
         cmocka_unit_test(new_connections_get_the_new_certificate),
         cmocka_unit_test(who_does_not_speak_tls_is_told),
         cmocka_unit_test(who_speaks_tls_elsewhere_is_told),
         cmocka_unit_test(older_versions_are_refused),
         cmocka_unit_test(silent_peers_are_cut_off),
+        cmocka_unit_test(a_network_of_small_pieces_does_no_harm),
         cmocka_unit_test(pipelines_of_large_replies_arrive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
