@@ -19,7 +19,9 @@ static const struct kvs_option options[] = {
         .name = "wake-threshold",
         .default_value = "50us",
         .range = "0..1s",
-        .help = "queued work, in expected time, for which one more worker is woken",
+        .help =
+            "queued work, in expected time, for which one more worker is woken at least; 4 times "
+            "what wake-ups take at present, if that is more; 0: any",
     },
     {
         .size = (uint32_t)sizeof(struct kvs_option),

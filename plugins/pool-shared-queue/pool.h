@@ -75,8 +75,9 @@ struct worker {
     /* Guarded by pool->lock. */
     struct worker *next_unused;            /* pool->unused */
     struct worker *next_parked, *previous; /* pool->parked */
-    pthread_t thread; /* written by the thread itself at its start; read by who joins it */
-    bool woken;       /* picked to be woken */
+    pthread_t thread;  /* written by the thread itself at its start; read by who joins it */
+    bool woken;        /* picked to be woken */
+    uint64_t woken_ns; /* and when */
 
     uint64_t seen_taken;   /* as standby: pool->jobs_taken at the last look */
     unsigned quiet_checks; /* as standby: looks in a row that found nothing going on */
@@ -111,6 +112,7 @@ struct kvs_pool {
     struct ring queue;
     uint64_t service_ns; /* recent time per job, smoothed */
     unsigned bursts;     /* of short jobs; wraps */
+    uint64_t wake_ns;    /* recent time from picking a parked worker to its being awake, smoothed */
 
     unsigned target;           /* workers wanted */
     unsigned live;             /* I1 */

@@ -19,7 +19,10 @@
 
 #include <errno.h>
 
-#define QUIET_CHECKS    2u
+#define QUIET_CHECKS  2u
+#define WAKE_SMOOTHER 8u /* a wake-up's weight in the average is one over this */
+#define WAKE_COUNTED_MAX_NS                                                                        \
+    UINT64_C(1000000)                     /* longer ones count as this: the thread was not run */
 #define RETRY_CHECKS_NS INT64_C(10000000) /* a wait while threads are missing (I7) */
 
 static void wait_begin_watch(struct worker *worker)
@@ -145,6 +148,16 @@ static bool wait_stand_by(struct worker *worker)
     return false;
 }
 
+/* Notes how long the wake-up took that has just ended. */
+static void wait_measure_wake(const struct worker *worker)
+{
+    struct kvs_pool *pool = worker->pool;
+    uint64_t took_ns = clock_ns() - worker->woken_ns;
+    if (took_ns > WAKE_COUNTED_MAX_NS)
+        took_ns = WAKE_COUNTED_MAX_NS;
+    pool->wake_ns = (pool->wake_ns * (WAKE_SMOOTHER - 1) + took_ns) / WAKE_SMOOTHER;
+}
+
 void wait_park(struct worker *worker)
 {
     struct kvs_pool *pool = worker->pool;
@@ -162,4 +175,5 @@ void wait_park(struct worker *worker)
     }
     pool->waking--;
     pool->wakeups++;
+    wait_measure_wake(worker);
 }

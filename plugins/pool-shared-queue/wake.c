@@ -4,8 +4,11 @@
  * Waking a thread on another core costs the waker some microseconds and the woken one some tens of
  * them; a typical job is done sooner than that. So as long as one worker is awake, another is only
  * woken when
- *   - more is queued than those awake can do in the time that a wake-up takes: the queue's length
- *     times the recent service time, against the option wake-threshold for each of them; or
+ *   - more is queued than is worth a wake-up: the queue's length times the recent service time,
+ *     against a threshold for each of those awake. That is the option wake-threshold, or WORTH
+ *     times what wake-ups take at present, if that is more: they take long where they have to cross
+ *     to a sleeping virtual CPU, or where the CPUs have other things to do, and then a further
+ *     worker would only take turns with those it is to help; or
  *   - nobody watches. The one who is woken then helps if there still is something to do, and
  *     otherwise stays as the standby (wait.c), which finds out when those awake are stuck. That is
  *     one wake-up each time a quiet pool becomes busy, none while it stays busy.
@@ -14,9 +17,12 @@
  */
 #include "pool.h"
 
+#define WORTH 4u /* a wake-up must save so many times what it takes */
+
 static void wake_link_picked(struct kvs_pool *pool, struct worker *worker, struct wake *wake)
 {
     worker->woken = true;
+    worker->woken_ns = clock_ns();
     pool->waking++;
     wake->workers[wake->count++] = worker;
 }
@@ -51,12 +57,20 @@ static void wake_pick(struct kvs_pool *pool, const struct worker *caller, struct
     }
 }
 
+static uint64_t wake_threshold_ns(const struct kvs_pool *pool)
+{
+    if (pool->wake_threshold_ns == 0)
+        return 1; /* whatever it takes */
+    uint64_t worth_ns = WORTH * pool->wake_ns;
+    return worth_ns > pool->wake_threshold_ns ? worth_ns : pool->wake_threshold_ns;
+}
+
 /* How many to wake so that what is queued is done within the threshold by each one awake. */
 static uint64_t wake_for_backlog(const struct kvs_pool *pool, unsigned awake)
 {
     uint64_t queued = ring_count(&pool->queue);
     uint64_t backlog_ns = queued * pool->service_ns;
-    uint64_t threshold_ns = pool->wake_threshold_ns > 0 ? pool->wake_threshold_ns : 1;
+    uint64_t threshold_ns = wake_threshold_ns(pool);
     if (backlog_ns <= threshold_ns * awake)
         return 0;
     uint64_t wanted = (backlog_ns + threshold_ns - 1) / threshold_ns - awake;
