@@ -106,7 +106,8 @@ KVS_PRINTF(4, 0)
 static inline kvs_status kvs_error_vset(struct kvs_error *err, kvs_status status, int os_errno,
                                         const char *format, va_list arguments)
 {
-    if (err == NULL || err->size < sizeof(*err))
+    /* Not sizeof(*err): the caller may have been built before this struct grew. */
+    if (err == NULL || err->size < offsetof(struct kvs_error, msg) + sizeof(err->msg))
         return status;
     err->status = status;
     err->os_errno = os_errno;

@@ -4,9 +4,11 @@
  */
 #include "support/support.h"
 
+#include <kvs/client.h>
 #include <kvs/engine.h>
 #include <kvs/plugin.h>
 #include <kvs/pool.h>
+#include <kvs/server.h>
 
 #define FROZEN(type, bytes)     _Static_assert(sizeof(type) == (bytes), #type " is frozen")
 #define AT(type, member, bytes) _Static_assert(offsetof(type, member) == (bytes), #type "." #member)
@@ -148,6 +150,108 @@ AT(struct kvs_pool_ops, spawn_batch, 48);
 AT(struct kvs_pool_ops, stats, 56);
 AT(struct kvs_pool_ops, resize, 64);
 
+/* What the lines above left out. */
+AT(struct kvs_error, size, 0);
+
+AT(struct kvs_option, size, 0);
+AT(struct kvs_option, reserved, 12);
+
+AT(struct kvs_option_value, size, 0);
+
+AT(struct kvs_host, size, 0);
+AT(struct kvs_host, reserved, 12);
+
+AT(struct kvs_plugin, size, 0);
+AT(struct kvs_plugin, reserved, 20);
+
+AT(struct kvs_engine_config, size, 0);
+
+AT(struct kvs_op, kind, 0);
+AT(struct kvs_op, condition, 4);
+AT(struct kvs_op, key, 8);
+AT(struct kvs_op, value, 24);
+AT(struct kvs_op, expected, 40);
+AT(struct kvs_op, status, 56);
+AT(struct kvs_op, reserved, 60);
+
+AT(struct kvs_batch, size, 0);
+
+AT(struct kvs_lookup, key, 0);
+AT(struct kvs_lookup, status, 16);
+AT(struct kvs_lookup, reserved, 20);
+
+AT(struct kvs_get_many, size, 0);
+
+AT(struct kvs_scan, size, 0);
+
+AT(struct kvs_engine_ops, size, 0);
+AT(struct kvs_engine_ops, reserved, 4);
+
+AT(struct kvs_job, run, 0);
+AT(struct kvs_job, drop, 8);
+AT(struct kvs_job, arg, 16);
+AT(struct kvs_job, prio, 24);
+AT(struct kvs_job, flags, 28);
+
+AT(struct kvs_pool_config, size, 0);
+
+AT(struct kvs_pool_stats, size, 0);
+AT(struct kvs_pool_stats, threads_lost, 16);
+AT(struct kvs_pool_stats, threads_replaced, 24);
+AT(struct kvs_pool_stats, jobs_refused, 40);
+AT(struct kvs_pool_stats, jobs_run, 48);
+AT(struct kvs_pool_stats, jobs_dropped, 56);
+AT(struct kvs_pool_stats, jobs_lost, 64);
+AT(struct kvs_pool_stats, jobs_queued, 72);
+AT(struct kvs_pool_stats, jobs_running, 80);
+
+AT(struct kvs_pool_ops, size, 0);
+AT(struct kvs_pool_ops, reserved, 4);
+
+AT(struct kvs_bytes, ptr, 0);
+AT(struct kvs_bytes, len, 8);
+
+AT(struct kvs_client_config, size, 0);
+AT(struct kvs_client_config, reserved, 4);
+AT(struct kvs_client_config, address, 8);
+AT(struct kvs_client_config, connect_timeout_ms, 16);
+AT(struct kvs_client_config, request_timeout_ms, 24);
+AT(struct kvs_client_config, password, 32);
+
+AT(struct kvs_server_config, size, 0);
+AT(struct kvs_server_config, backlog, 4);
+AT(struct kvs_server_config, address, 8);
+AT(struct kvs_server_config, engine, 16);
+AT(struct kvs_server_config, pool, 24);
+AT(struct kvs_server_config, threads, 32);
+AT(struct kvs_server_config, durability, 36);
+AT(struct kvs_server_config, sync_interval_ms, 40);
+AT(struct kvs_server_config, data_dir, 48);
+AT(struct kvs_server_config, plugin_dirs, 56);
+AT(struct kvs_server_config, plugin_dir_count, 64);
+AT(struct kvs_server_config, engine_option_count, 68);
+AT(struct kvs_server_config, engine_options, 72);
+AT(struct kvs_server_config, pool_options, 80);
+AT(struct kvs_server_config, pool_option_count, 88);
+AT(struct kvs_server_config, log_level, 92);
+AT(struct kvs_server_config, log, 96);
+AT(struct kvs_server_config, log_arg, 104);
+AT(struct kvs_server_config, key_max, 112);
+AT(struct kvs_server_config, value_max, 120);
+AT(struct kvs_server_config, drain_timeout_ms, 128);
+AT(struct kvs_server_config, listen, 136);
+AT(struct kvs_server_config, listen_count, 144);
+AT(struct kvs_server_config, socket_mode, 148);
+AT(struct kvs_server_config, ready, 152);
+AT(struct kvs_server_config, ready_arg, 160);
+AT(struct kvs_server_config, flags, 168);
+AT(struct kvs_server_config, metrics_address, 176);
+AT(struct kvs_server_config, password, 184);
+AT(struct kvs_server_config, password_file, 192);
+AT(struct kvs_server_config, no_auth, 200);
+AT(struct kvs_server_config, socket_no_auth, 204);
+AT(struct kvs_server_config, login_timeout_ms, 208);
+
 #endif
 
 static void no_stats(struct kvs_pool *pool, struct kvs_pool_stats *stats)
@@ -180,6 +284,13 @@ static void error_set_respects_the_callers_buffer(void **state)
     assert_int_equal(error.status, KVS_IO);
     assert_int_equal(error.os_errno, 5);
     assert_int_equal(kvs_error_set(NULL, KVS_IO, 5, "nobody asks"), KVS_IO);
+    /* Of ABI 1.0, however much longer the struct is by now. */
+    error.size = offsetof(struct kvs_error, msg) + sizeof(error.msg);
+    assert_int_equal(kvs_error_set(&error, KVS_BUSY, 0, "xy"), KVS_BUSY);
+    assert_string_equal(message, "xy");
+    error.size--;
+    assert_int_equal(kvs_error_set(&error, KVS_IO, 0, "no"), KVS_IO);
+    assert_string_equal(message, "xy");
 }
 
 int main(void)
