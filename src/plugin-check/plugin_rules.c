@@ -49,7 +49,7 @@ void plugin_load_one_symbol(struct check *check)
         check_skip(check, "its table of symbols cannot be read here (%s)", kvs_status_text(status));
     CHECK(check, count == 0,
           "it exports %u symbols besides " KVS_PLUGIN_ENTRY_NAME
-          ", as %s: compile with -fvisibility=hidden",
+          ", as %s: compile with -fvisibility=hidden; link C++ with a version script",
           count, name);
 }
 

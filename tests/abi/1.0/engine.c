@@ -1,0 +1,408 @@
+/*
+ * An engine as somebody wrote it for ABI 1.0: a sorted array behind a lock. It is built against the
+ * headers beside it, which never change, and has to work in every later host of this major.
+ *
+ * Built against headers of a later minor (MADE_NEWER), it also says that it can what this host has
+ * never heard of; the host has to leave that alone.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <kvs/engine.h>
+
+#define KEY_MAX   1000u
+#define VALUE_MAX 100000u
+#define OPS_MAX   200u
+
+#ifndef OLD_NAME
+#error "OLD_NAME is the name of the plugin, as in its file's name"
+#endif
+
+struct item {
+    struct kvs_bytes key;   /* owned */
+    struct kvs_bytes value; /* owned */
+};
+
+struct kvs_db {
+    pthread_mutex_t lock;
+    struct item *items; /* sorted by key; under lock */
+    size_t count, cap;  /* under lock */
+    int read_only;
+};
+
+/* ---- items; the lock is held ------------------------------------------------------------------- */
+
+static int compare(struct kvs_bytes a, struct kvs_bytes b)
+{
+    uint64_t shorter = a.len < b.len ? a.len : b.len;
+    int order = shorter > 0 ? memcmp(a.ptr, b.ptr, shorter) : 0;
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static struct kvs_bytes copy(struct kvs_bytes from)
+{
+    char *memory = malloc(from.len + 1);
+    if (memory == NULL)
+        abort();
+    if (from.len > 0)
+        memcpy(memory, from.ptr, from.len);
+    return (struct kvs_bytes){memory, from.len};
+}
+
+static void forget(struct kvs_bytes bytes)
+{
+    union {
+        const void *constant;
+        void *memory;
+    } pointer = {bytes.ptr};
+    free(pointer.memory);
+}
+
+/* The place of key, or where it belongs. */
+static size_t find(const struct kvs_db *db, struct kvs_bytes key, int *ret_found)
+{
+    size_t from = 0, to = db->count;
+    while (from < to) {
+        size_t middle = (from + to) / 2;
+        if (compare(db->items[middle].key, key) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    *ret_found = from < db->count && compare(db->items[from].key, key) == 0;
+    return from;
+}
+
+static void put(struct kvs_db *db, struct kvs_bytes key, struct kvs_bytes value)
+{
+    int found;
+    size_t at = find(db, key, &found);
+    if (found) {
+        forget(db->items[at].value);
+        db->items[at].value = copy(value);
+        return;
+    }
+    if (db->count == db->cap) {
+        db->cap = db->cap * 2 + 64;
+        db->items = realloc(db->items, db->cap * sizeof(*db->items));
+        if (db->items == NULL)
+            abort();
+    }
+    memmove(db->items + at + 1, db->items + at, (db->count - at) * sizeof(*db->items));
+    db->items[at] = (struct item){copy(key), copy(value)};
+    db->count++;
+}
+
+static void take(struct kvs_db *db, size_t at)
+{
+    forget(db->items[at].key);
+    forget(db->items[at].value);
+    db->count--;
+    memmove(db->items + at, db->items + at + 1, (db->count - at) * sizeof(*db->items));
+}
+
+/* ---- open and close ------------------------------------------------------------------------------ */
+
+static kvs_status old_open(const struct kvs_engine_config *config, struct kvs_db **ret_db,
+                           struct kvs_error *err)
+{
+    struct kvs_option_value level = {.size = sizeof(level)};
+    if ((config->flags & KVS_OPEN_CREATE) == 0)
+        return kvs_error_set(err, KVS_MISSING, 0, "there is no store of before");
+    if (config->host->config_get(config->host, "level", &level) != KVS_OK)
+        return kvs_error_set(err, KVS_INTERNAL, 0, "the option level has no value");
+    struct kvs_db *db = calloc(1, sizeof(*db));
+    if (db == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a store");
+    pthread_mutex_init(&db->lock, NULL);
+    db->read_only = (config->flags & KVS_OPEN_READ_ONLY) != 0;
+    *ret_db = db;
+    return KVS_OK;
+}
+
+static kvs_status old_close(struct kvs_db *db, struct kvs_error *err)
+{
+    (void)err;
+    if (db == NULL)
+        return KVS_OK;
+    while (db->count > 0)
+        take(db, db->count - 1);
+    free(db->items);
+    pthread_mutex_destroy(&db->lock);
+    free(db);
+    return KVS_OK;
+}
+
+/* ---- one key -------------------------------------------------------------------------------------- */
+
+static kvs_status old_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
+                          kvs_value_fn visit, void *arg, struct kvs_error *err)
+{
+    int found;
+    kvs_status status = KVS_NOT_FOUND;
+    (void)tls;
+    (void)err;
+    pthread_mutex_lock(&db->lock);
+    size_t at = find(db, key, &found);
+    if (found)
+        status = visit(arg, db->items[at].value) == 0 ? KVS_OK : KVS_STOPPED;
+    pthread_mutex_unlock(&db->lock);
+    return status;
+}
+
+static kvs_status check_write(const struct kvs_db *db, struct kvs_bytes key, struct kvs_bytes value,
+                              struct kvs_error *err)
+{
+    if (db->read_only)
+        return kvs_error_set(err, KVS_READ_ONLY, 0, "the store is read-only");
+    if (key.len == 0)
+        return kvs_error_set(err, KVS_INVALID, 0, "a key has at least 1 byte");
+    if (key.len > KEY_MAX || value.len > VALUE_MAX) {
+        return kvs_error_set(err, KVS_TOO_LARGE, 0, "a key has at most %u bytes and a value %u",
+                             KEY_MAX, VALUE_MAX);
+    }
+    return KVS_OK;
+}
+
+static kvs_status old_set(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
+                          struct kvs_bytes value, struct kvs_error *err)
+{
+    (void)tls;
+    kvs_status status = check_write(db, key, value, err);
+    if (status != KVS_OK)
+        return status;
+    pthread_mutex_lock(&db->lock);
+    put(db, key, value);
+    pthread_mutex_unlock(&db->lock);
+    return KVS_OK;
+}
+
+static kvs_status old_remove(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
+                             struct kvs_error *err)
+{
+    int found;
+    (void)tls;
+    kvs_status status = check_write(db, key, (struct kvs_bytes){NULL, 0}, err);
+    if (status != KVS_OK)
+        return status;
+    pthread_mutex_lock(&db->lock);
+    size_t at = find(db, key, &found);
+    if (found)
+        take(db, at);
+    pthread_mutex_unlock(&db->lock);
+    return found ? KVS_OK : KVS_NOT_FOUND;
+}
+
+/* ---- batches; the lock is held -------------------------------------------------------------------- */
+
+static int condition_holds(const struct kvs_db *db, const struct kvs_op *op)
+{
+    int found;
+    size_t at = find(db, op->key, &found);
+    if (op->condition == KVS_IF_ABSENT)
+        return !found;
+    if (op->condition == KVS_IF_PRESENT)
+        return found;
+    if (op->condition == KVS_IF_EQUAL)
+        return found && compare(db->items[at].value, op->expected) == 0;
+    return 1;
+}
+
+static kvs_status apply(struct kvs_db *db, const struct kvs_op *op, struct kvs_error *err)
+{
+    int found;
+    kvs_status status = check_write(
+        db, op->key, op->kind == KVS_OP_SET ? op->value : (struct kvs_bytes){NULL, 0}, err);
+    if (status != KVS_OK)
+        return status;
+    if (!condition_holds(db, op))
+        return KVS_CONDITION_FAILED;
+    size_t at = find(db, op->key, &found);
+    if (op->kind == KVS_OP_SET)
+        put(db, op->key, op->value);
+    else if (op->kind == KVS_OP_REMOVE && found)
+        take(db, at);
+    return op->kind == KVS_OP_REMOVE && !found ? KVS_NOT_FOUND : KVS_OK;
+}
+
+/* All operations on a copy of the store, which then takes its place or is thrown away. */
+static kvs_status apply_all(struct kvs_db *db, struct kvs_batch *batch)
+{
+    struct kvs_db trial = {.read_only = db->read_only};
+    kvs_status status = KVS_OK;
+    for (size_t i = 0; i < db->count; i++)
+        put(&trial, db->items[i].key, db->items[i].value);
+    for (uint64_t i = 0; i < batch->op_count; i++) {
+        batch->ops[i].status = apply(&trial, &batch->ops[i], batch->err);
+        if (batch->ops[i].status == KVS_CONDITION_FAILED)
+            status = KVS_CONDITION_FAILED;
+    }
+    for (uint64_t i = 0; i < batch->op_count; i++) {
+        if (batch->ops[i].status < 0)
+            status = batch->ops[i].status;
+    }
+    int keep = status == KVS_OK || (batch->flags & KVS_BATCH_ALL_OR_NONE) == 0;
+    if (keep) {
+        struct item *items = db->items;
+        size_t count = db->count;
+        db->items = trial.items;
+        db->count = trial.count;
+        db->cap = trial.cap;
+        trial.items = items;
+        trial.count = count;
+    }
+    while (trial.count > 0)
+        take(&trial, trial.count - 1);
+    free(trial.items);
+    return (batch->flags & KVS_BATCH_ALL_OR_NONE) != 0 ? status : KVS_OK;
+}
+
+static kvs_status old_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_batch *batch)
+{
+    (void)tls;
+    if (db->read_only)
+        return kvs_error_set(batch->err, KVS_READ_ONLY, 0, "the store is read-only");
+    if (batch->op_count > OPS_MAX)
+        return kvs_error_set(batch->err, KVS_TOO_LARGE, 0, "a batch has at most %u operations",
+                             OPS_MAX);
+    pthread_mutex_lock(&db->lock);
+    kvs_status status = apply_all(db, batch);
+    pthread_mutex_unlock(&db->lock);
+    batch->complete(batch->arg, batch, status);
+    return KVS_PENDING;
+}
+
+/* ---- many keys --------------------------------------------------------------------------------------- */
+
+static kvs_status old_get_many(struct kvs_db *db, struct kvs_tls *tls, struct kvs_get_many *request)
+{
+    kvs_status status = KVS_OK;
+    (void)tls;
+    pthread_mutex_lock(&db->lock);
+    for (uint64_t i = 0; i < request->lookup_count && status == KVS_OK; i++) {
+        int found;
+        size_t at = find(db, request->lookups[i].key, &found);
+        request->lookups[i].status = found ? KVS_OK : KVS_NOT_FOUND;
+        if (found && request->visit(request->arg, i, db->items[at].value) != 0)
+            status = KVS_STOPPED;
+    }
+    pthread_mutex_unlock(&db->lock);
+    return status;
+}
+
+static int is_shown(const struct kvs_scan *scan, struct kvs_bytes key)
+{
+    if (compare(key, scan->from) < 0 || (scan->to.len > 0 && compare(key, scan->to) >= 0))
+        return 0;
+    return key.len >= scan->prefix.len &&
+           (scan->prefix.len == 0 || memcmp(key.ptr, scan->prefix.ptr, scan->prefix.len) == 0);
+}
+
+static kvs_status old_scan(struct kvs_db *db, struct kvs_tls *tls, struct kvs_scan *scan,
+                           struct kvs_error *err)
+{
+    kvs_status status = KVS_OK;
+    uint64_t shown = 0;
+    (void)tls;
+    (void)err;
+    scan->cursor = 0;
+    pthread_mutex_lock(&db->lock);
+    for (size_t i = 0; i < db->count && status == KVS_OK; i++) {
+        size_t at = (scan->flags & KVS_SCAN_REVERSE) != 0 ? db->count - 1 - i : i;
+        struct kvs_bytes value = db->items[at].value;
+        if (!is_shown(scan, db->items[at].key))
+            continue;
+        if (scan->limit != 0 && shown == scan->limit) {
+            scan->cursor = 1;
+            break;
+        }
+        shown++;
+        if ((scan->flags & KVS_SCAN_KEYS_ONLY) != 0)
+            value.len = 0;
+        if (scan->visit(scan->arg, db->items[at].key, value) != 0)
+            status = KVS_STOPPED;
+        scan->cursor = status == KVS_STOPPED;
+    }
+    pthread_mutex_unlock(&db->lock);
+    return status;
+}
+
+static void old_stats(struct kvs_db *db, kvs_stat_fn visit, void *arg)
+{
+    pthread_mutex_lock(&db->lock);
+    uint64_t keys = db->count;
+    pthread_mutex_unlock(&db->lock);
+    visit(arg, "keys", keys);
+}
+
+#ifdef MADE_NEWER
+static kvs_status old_later(struct kvs_db *db)
+{
+    (void)db;
+    abort(); /* nobody knows it */
+}
+#endif
+
+/* ---- what the host reads ------------------------------------------------------------------------------ */
+
+static const struct kvs_engine_ops operations = {
+    .size = sizeof(struct kvs_engine_ops),
+    .capabilities = KVS_ENGINE_HAS_SUBMIT | KVS_ENGINE_HAS_GET_MANY | KVS_ENGINE_HAS_SCAN |
+                    KVS_ENGINE_HAS_STATS | KVS_ENGINE_ORDERED | KVS_ENGINE_SNAPSHOT_SCAN |
+                    KVS_ENGINE_CONCURRENT_WRITERS | KVS_ENGINE_BATCH_ATOMIC
+#ifdef MADE_NEWER
+                    | KVS_ENGINE_HAS_LATER
+#endif
+    ,
+    .key_max = KEY_MAX,
+    .value_max = VALUE_MAX,
+    .batch_bytes_max = OPS_MAX * (uint64_t)(KEY_MAX + VALUE_MAX),
+    .batch_ops_max = OPS_MAX,
+    .open = old_open,
+    .close = old_close,
+    .get = old_get,
+    .set = old_set,
+    .remove = old_remove,
+    .submit = old_submit,
+    .get_many = old_get_many,
+    .scan = old_scan,
+    .stats = old_stats,
+#ifdef MADE_NEWER
+    .later = old_later,
+#endif
+};
+
+static const struct kvs_option options[] = {
+    {
+        .size = sizeof(struct kvs_option),
+        .type = KVS_OPTION_U64,
+        .name = "level",
+        .default_value = "3",
+        .range = "1..9",
+        .help = "means nothing",
+    },
+};
+
+static const struct kvs_plugin plugin = {
+    .size = sizeof(struct kvs_plugin),
+    .magic = KVS_PLUGIN_MAGIC,
+    .abi_major = KVS_ABI_MAJOR,
+    .abi_minor = KVS_ABI_MINOR,
+    .kind = KVS_PLUGIN_ENGINE,
+    .name = OLD_NAME,
+    .version = "1",
+    .description = "an engine of ABI 1.0",
+    .options = options,
+    .option_stride = sizeof(struct kvs_option),
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .ops = &operations,
+};
+
+const struct kvs_plugin *const *kvs_plugin_entry_v1(uint32_t host_major, uint32_t host_minor)
+{
+    static const struct kvs_plugin *const list[] = {&plugin, NULL};
+    (void)host_major;
+    (void)host_minor;
+    return list;
+}
