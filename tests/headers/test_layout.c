@@ -239,18 +239,7 @@ AT(struct kvs_server_config, log_arg, 104);
 AT(struct kvs_server_config, key_max, 112);
 AT(struct kvs_server_config, value_max, 120);
 AT(struct kvs_server_config, drain_timeout_ms, 128);
-AT(struct kvs_server_config, listen, 136);
-AT(struct kvs_server_config, listen_count, 144);
-AT(struct kvs_server_config, socket_mode, 148);
-AT(struct kvs_server_config, ready, 152);
-AT(struct kvs_server_config, ready_arg, 160);
-AT(struct kvs_server_config, flags, 168);
-AT(struct kvs_server_config, metrics_address, 176);
-AT(struct kvs_server_config, password, 184);
-AT(struct kvs_server_config, password_file, 192);
-AT(struct kvs_server_config, no_auth, 200);
-AT(struct kvs_server_config, socket_no_auth, 204);
-AT(struct kvs_server_config, login_timeout_ms, 208);
+/* What comes behind has not been released yet; the kept description (tests/abi) has it. */
 
 #endif
 
