@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -30,6 +31,8 @@ struct page {
     const struct call *call;
     struct figures figures;
     struct save_state save;
+    uint64_t port; /* settings of the server; 0: not known, or no limit */
+    uint64_t clients_max;
     struct buffer text; /* owned */
     kvs_status status;
 };
@@ -91,7 +94,7 @@ static void add_server(struct page *page)
     add_number(page, "arch_bits", sizeof(void *) * 8);
     add(page, "multiplexing_api:epoll\r\n");
     add_number(page, "process_id", (uint64_t)getpid());
-    add_figure(page, "tcp_port", "port");
+    add_number(page, "tcp_port", page->port);
     add_number(page, "server_time_usec", (uint64_t)page->call->now_ms * 1000);
     add_number(page, "uptime_in_seconds", uptime_s);
     add_number(page, "uptime_in_days", uptime_s / SECONDS_A_DAY);
@@ -100,29 +103,33 @@ static void add_server(struct page *page)
 static void add_clients(struct page *page)
 {
     add_figure(page, "connected_clients", "connections");
-    add_figure(page, "maxclients", "connections_max");
+    add_number(page, "maxclients", page->clients_max);
     add(page, "cluster_connections:0\r\nblocked_clients:0\r\ntracking_clients:0\r\n");
 }
 
-/* Resident bytes of the process; 0: not known. */
-static uint64_t resident_bytes(void)
+/* Bytes of the process in memory: all, and those that are no files. 0: not known. */
+static void measure_memory(uint64_t *ret_resident, uint64_t *ret_own)
 {
-    unsigned long long pages = 0;
+    unsigned long long resident = 0;
+    unsigned long long shared = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%*u %llu", &pages) != 1)
-        pages = 0;
-    (void)fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (file != NULL && fscanf(file, "%*u %llu %llu", &resident, &shared) != 2)
+        resident = shared = 0;
+    if (file != NULL)
+        (void)fclose(file);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    *ret_resident = resident * page;
+    *ret_own = (resident > shared ? resident - shared : 0) * page;
 }
 
 static void add_memory(struct page *page)
 {
     struct rusage usage = {0};
-    uint64_t resident = resident_bytes();
+    uint64_t resident;
+    uint64_t own;
+    measure_memory(&resident, &own);
     (void)getrusage(RUSAGE_SELF, &usage);
-    add_bytes(page, "used_memory", resident);
+    add_bytes(page, "used_memory", own);
     add_bytes(page, "used_memory_rss", resident);
     add_bytes(page, "used_memory_peak", (uint64_t)usage.ru_maxrss * 1024);
     add_bytes(page, "total_system_memory",
@@ -151,7 +158,7 @@ static void add_stats(struct page *page)
     add_figure(page, "total_commands_processed", "requests");
     add_figure(page, "total_net_input_bytes", "received_bytes");
     add_figure(page, "total_net_output_bytes", "sent_bytes");
-    add_figure(page, "rejected_connections", "connections_refused");
+    add_figure(page, "rejected_connections", "clients_refused");
     add_figure(page, "expired_keys", "expired_keys");
     add_figure(page, "keyspace_hits", "keyspace_hits");
     add_figure(page, "keyspace_misses", "keyspace_misses");
@@ -259,6 +266,15 @@ static bool is_asked_for(const struct call *call, const struct section *section)
     return false;
 }
 
+static void take_setting(void *arg, const char *name, const char *value)
+{
+    struct page *page = arg;
+    if (strcmp(name, "port") == 0)
+        page->port = strtoull(value, NULL, 10);
+    else if (strcmp(name, "maxclients") == 0)
+        page->clients_max = strtoull(value, NULL, 10);
+}
+
 static void run_info(struct call *call)
 {
     const struct hooks *hooks = &call->context->hooks;
@@ -266,6 +282,8 @@ static void run_info(struct call *call)
     figures_take(&page.figures, call->context);
     if (hooks->save_state != NULL)
         hooks->save_state(hooks->arg, &page.save);
+    if (hooks->visit_settings != NULL)
+        hooks->visit_settings(hooks->arg, take_setting, &page);
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
         if (!is_asked_for(call, &sections[i]))
             continue;

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <kvs/engine.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "server/worker.h"
@@ -109,12 +111,57 @@ static kvs_status change_log_level(struct administration *administration, const 
 {
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
         uint32_t level;
-        if (strcmp(value, levels[i].redis) == 0 && log_level_parse(levels[i].ours, &level)) {
+        if (strcasecmp(value, levels[i].redis) == 0 && log_level_parse(levels[i].ours, &level)) {
             log_set_level(administration->log, level);
             return KVS_OK;
         }
     }
     return invalid(err, "loglevel", value, "level: use debug, verbose, notice or warning");
+}
+
+static void format_clients_max(const struct administration *administration, char value[VALUE_SIZE])
+{
+    (void)snprintf(
+        value, VALUE_SIZE, "%" PRIu64,
+        atomic_load_explicit(&administration->limits->clients_max, memory_order_relaxed));
+}
+
+static kvs_status change_clients_max(struct administration *administration, const char *value,
+                                     struct kvs_error *err)
+{
+    uint64_t count;
+    if (!text_parse_u64(value, &count))
+        return invalid(err, "maxclients", value, "number of clients");
+    atomic_store_explicit(&administration->limits->clients_max, count, memory_order_relaxed);
+    return KVS_OK;
+}
+
+static void format_timeout(const struct administration *administration, char value[VALUE_SIZE])
+{
+    uint64_t ns =
+        atomic_load_explicit(&administration->limits->idle_timeout_ns, memory_order_relaxed);
+    (void)snprintf(value, VALUE_SIZE, "%" PRIu64, ns / NS_PER_S);
+}
+
+static kvs_status change_timeout(struct administration *administration, const char *value,
+                                 struct kvs_error *err)
+{
+    uint64_t seconds;
+    if (!text_parse_u64(value, &seconds) || seconds > INT32_MAX)
+        return invalid(err, "timeout", value, "number of seconds");
+    atomic_store_explicit(&administration->limits->idle_timeout_ns, seconds * NS_PER_S,
+                          memory_order_relaxed);
+    return KVS_OK;
+}
+
+static void format_value_max(const struct administration *administration, char value[VALUE_SIZE])
+{
+    (void)snprintf(value, VALUE_SIZE, "%" PRIu32, administration->store->limits.value_max);
+}
+
+static void format_threads(const struct administration *administration, char value[VALUE_SIZE])
+{
+    (void)snprintf(value, VALUE_SIZE, "%" PRIu32, administration->threads);
 }
 
 static void format_sync(const struct administration *administration, char value[VALUE_SIZE])
@@ -142,6 +189,10 @@ static const struct setting settings[] = {
     {"appendfsync", format_sync, NULL},
     {"dir", format_dir, NULL},
     {"port", format_port, NULL},
+    {"maxclients", format_clients_max, change_clients_max},
+    {"timeout", format_timeout, change_timeout},
+    {"proto-max-bulk-len", format_value_max, NULL},
+    {"io-threads", format_threads, NULL},
 };
 
 static void visit_settings(void *arg,
@@ -160,7 +211,7 @@ static kvs_status change_setting(void *arg, const char *name, const char *value,
 {
     struct administration *administration = arg;
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-        if (strcmp(settings[i].name, name) != 0)
+        if (strcasecmp(settings[i].name, name) != 0)
             continue;
         if (settings[i].change == NULL)
             return kvs_error_set(err, KVS_UNSUPPORTED, 0, "only a restart changes '%s'", name);

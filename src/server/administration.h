@@ -13,6 +13,7 @@
 #include "server/access.h"
 #include "server/command_metrics.h"
 #include "server/connection_set.h"
+#include "server/limits.h"
 #include "server/saving.h"
 #include "server/slow_log.h"
 
@@ -21,9 +22,12 @@ struct administration {
     struct access *access;
     struct connection_set *connections;
     struct workers *workers;
+    struct limits *limits;
+    const struct store *store;
     struct log *log;
     const char *data_dir;
     uint32_t durability; /* KVS_DURABILITY_* */
+    uint32_t threads;
     uint16_t port;
     void (*stop)(void *arg); /* begins to stop the server */
     void *stop_arg;

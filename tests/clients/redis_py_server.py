@@ -100,6 +100,12 @@ class Operators(Case):
         r = self.r
         self.assertEqual(r.config_get("save"), {"save": ""})
         self.assertIn("appendonly", r.config_get("append*"))
+        before = r.config_get("maxclients")["maxclients"]
+        self.assertTrue(r.config_set("maxclients", 5000))
+        self.assertEqual(r.config_get("MAXCLIENTS"), {"maxclients": "5000"})
+        self.assertEqual(r.info("clients")["maxclients"], 5000)
+        self.assertTrue(r.config_set("maxclients", before))
+        self.assertEqual(r.config_get("timeout"), {"timeout": "0"})
         self.assertTrue(r.config_resetstat())
         with self.assertRaisesRegex(redis.ResponseError, "Unknown option"):
             r.config_set("no-such-setting", "1")

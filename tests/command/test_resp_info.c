@@ -30,9 +30,19 @@ static void command_figures(void *arg, uint32_t index, struct command_figures *r
             .calls = 4, .failed_calls = 1, .rejected_calls = 2, .total_us = 10};
 }
 
+static void visit_settings(void *arg,
+                           void (*visit)(void *visit_arg, const char *name, const char *value),
+                           void *visit_arg)
+{
+    (void)arg;
+    visit(visit_arg, "maxclients", "100");
+    visit(visit_arg, "port", "4000");
+}
+
 static void begin(struct conversation *talk)
 {
     conversation_begin(talk);
+    talk->context.hooks.visit_settings = visit_settings;
     talk->context.visit_stats = visit_stats;
     talk->context.hooks.save_state = save_state;
 }
@@ -45,7 +55,8 @@ static void all_usual_sections_are_there(void **state)
         "# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\nkvs_version:",
         "\r\nkvs_engine:test\r\n",
         "\r\nuptime_in_seconds:93784\r\nuptime_in_days:1\r\n",
-        "\r\n\r\n# Clients\r\nconnected_clients:3\r\n",
+        "\r\ntcp_port:4000\r\n",
+        "\r\n\r\n# Clients\r\nconnected_clients:3\r\nmaxclients:100\r\n",
         "\r\n\r\n# Memory\r\nused_memory:",
         "\r\nused_memory_human:",
         "\r\n\r\n# Persistence\r\nloading:0\r\n",
