@@ -129,7 +129,7 @@ static enum decode_result explain_bulk(const uint8_t *start, const uint8_t *at, 
     case LINE_WHOLE:
         if (length >= 0)
             break;
-        /* fall through */
+        __attribute__((fallthrough));
     case LINE_BAD:
     default:
         return broken(err, "invalid bulk length");
