@@ -190,15 +190,15 @@ static void test_two_stores(void **state)
 /* ---- while it is opened --------------------------------------------------------------------- */
 
 /* Opens the store on a disk where the first segment, which is mapped first, is cut to so many bytes then. */
-static kvs_status open_cut(struct test_store *store, const char *dir, uint64_t bytes,
-                           struct disk **ret_below)
+static kvs_status open_cut(struct test_store *store, const char *dir, uint32_t flags,
+                           uint64_t bytes, struct disk **ret_below)
 {
     struct test_error error;
     test_error_init(&error);
     assert_status(KVS_OK, disk_open_real(dir, ret_below, &error.error), &error);
     struct disk *disk = disk_faulty_new(*ret_below);
     disk_faulty_cut_map(disk, bytes);
-    return test_store_open(store, NULL, disk, KVS_DURABILITY_NONE, 0, &error);
+    return test_store_open(store, NULL, disk, KVS_DURABILITY_NONE, flags, &error);
 }
 
 /* The tail of a killed store: what cannot be read is not cut off as a torn write. */
@@ -206,6 +206,7 @@ static void test_tail_cannot_be_read(void **state)
 {
     (void)state;
     struct test_store store;
+    struct test_store cut;
     struct disk *below;
     char *dir = temp_dir_new();
     char *copy = temp_dir_new();
@@ -213,9 +214,12 @@ static void test_tail_cannot_be_read(void **state)
     for (uint64_t key = 0; key < 20; key++)
         assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
     copy_folder(dir, copy);
-    must_close_store(&store);
-    assert_int_equal(KVS_IO, open_cut(&store, copy, 20 * PAGE_BYTES, &below));
+    assert_int_equal(KVS_IO, open_cut(&cut, copy, 0, 20 * PAGE_BYTES, &below));
     disk_close(below);
+    copy_folder(dir, copy);
+    assert_int_equal(KVS_IO, open_cut(&cut, copy, KVS_OPEN_READ_ONLY, 20 * PAGE_BYTES, &below));
+    disk_close(below);
+    must_close_store(&store);
     temp_dir_free(copy);
     temp_dir_free(dir);
 }
@@ -238,7 +242,7 @@ static void test_footer_cannot_be_read(void **state)
     /* Only some of the footer's bytes are on the last page, and a page goes as a whole. */
     assert_true(st.st_size % PAGE_BYTES != 0);
     uint64_t cut = (uint64_t)st.st_size / PAGE_BYTES * PAGE_BYTES;
-    assert_int_equal(KVS_OK, open_cut(&store, dir, cut, &below));
+    assert_int_equal(KVS_OK, open_cut(&store, dir, 0, cut, &below));
     assert_true(test_store_logged(&store, "its records are read instead"));
     for (uint64_t key = 0; key < KEYS; key++)
         assert_int_equal(1, version_of(&store, key));
