@@ -9,6 +9,12 @@
 
 #define KINDS 15u
 
+/* What is done after the next file was mapped. */
+struct after_map {
+    void (*call)(void *arg);
+    void *arg;
+};
+
 struct disk_faulty {
     struct disk disk; /* first */
     struct disk *below;
@@ -20,7 +26,7 @@ struct disk_faulty {
     kvs_status status;
     enum disk_fail_when when;
     uint64_t failures;
-    uint64_t cut_bytes;   /* 0: nothing is cut */
+    struct after_map after_map;
     uint64_t seen[KINDS]; /* by kind */
 };
 
@@ -88,11 +94,11 @@ static kvs_status outcome(struct verdict verdict, kvs_status below, const char *
     return kvs_error_set(err, verdict.status, error, "cannot %s: as the test wants it", what);
 }
 
-void disk_faulty_cut_map(struct disk *base, uint64_t bytes)
+void disk_faulty_after_map(struct disk *base, void (*call)(void *arg), void *arg)
 {
     struct disk_faulty *disk = faulty_of(base);
     pthread_mutex_lock(&disk->lock);
-    disk->cut_bytes = bytes;
+    disk->after_map = (struct after_map){call, arg};
     pthread_mutex_unlock(&disk->lock);
 }
 
@@ -215,15 +221,15 @@ static kvs_status faulty_file_read(struct disk_file *file, uint64_t offset, void
     return disk_file_read(below_file(file), offset, to, bytes, ret_bytes, err);
 }
 
-/* What disk_faulty_cut_map() asked for, once. */
-static uint64_t take_cut(struct disk *base)
+/* What disk_faulty_after_map() asked for, once. */
+static struct after_map take_after_map(struct disk *base)
 {
     struct disk_faulty *disk = faulty_of(base);
     pthread_mutex_lock(&disk->lock);
-    uint64_t cut_bytes = disk->cut_bytes;
-    disk->cut_bytes = 0;
+    struct after_map after = disk->after_map;
+    disk->after_map = (struct after_map){NULL, NULL};
     pthread_mutex_unlock(&disk->lock);
-    return cut_bytes;
+    return after;
 }
 
 static kvs_status faulty_file_map(struct disk_file *file, uint64_t bytes, bool writable,
@@ -233,10 +239,9 @@ static kvs_status faulty_file_map(struct disk_file *file, uint64_t bytes, bool w
     if (verdict.fails)
         return outcome(verdict, KVS_OK, "map", err);
     kvs_status status = disk_file_map(below_file(file), bytes, writable, ret_memory, err);
-    uint64_t cut_bytes = take_cut(file->disk);
-    if (status == KVS_OK && cut_bytes != 0 &&
-        disk_file_truncate(below_file(file), cut_bytes, NULL) != KVS_OK)
-        abort();
+    struct after_map after = take_after_map(file->disk);
+    if (status == KVS_OK && after.call != NULL)
+        after.call(after.arg);
     return status;
 }
 

@@ -57,9 +57,8 @@ struct disk *disk_faulty_new(struct disk *below);
 void disk_faulty_fail(struct disk *disk, uint32_t calls, uint64_t skip, uint64_t count,
                       kvs_status status, enum disk_fail_when when);
 
-/* The next file that is mapped is cut to so many bytes (> 0) right after: touching the rest of the mapping
-   raises SIGBUS, as a page does that the disk cannot read. */
-void disk_faulty_cut_map(struct disk *disk, uint64_t bytes);
+/* Calls this once, right after the next file was mapped. */
+void disk_faulty_after_map(struct disk *disk, void (*call)(void *arg), void *arg);
 
 /* Calls that failed since the last disk_faulty_fail(). */
 uint64_t disk_faulty_failures(struct disk *disk);

@@ -111,6 +111,16 @@ bool test_store_logged(struct test_store *store, const char *part)
     return found;
 }
 
+bool test_store_keeper_is_idle(void *store)
+{
+    struct kvs_db *db = ((struct test_store *)store)->db;
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    bool idle = db->spare != NULL && db->complete.done == db->complete.pushed &&
+                db->dropped.done == db->retiring;
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    return idle;
+}
+
 struct wanted_stat {
     const char *name;
     uint64_t value;

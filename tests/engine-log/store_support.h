@@ -36,6 +36,10 @@ void must_close_store(struct test_store *store);
 /* True when such a warning or error was logged since it was opened. */
 bool test_store_logged(struct test_store *store, const char *part);
 
+/* For wait_until, with the store: the keeper has made the spare, sealed what is complete, removed what was
+   dropped. */
+bool test_store_keeper_is_idle(void *store);
+
 /* A figure of stats. */
 uint64_t test_store_stat(struct test_store *store, const char *name);
 

@@ -197,15 +197,6 @@ static void test_readers_meanwhile(void **state)
 
 /* ---- choosing ------------------------------------------------------------------------------- */
 
-static bool all_sealed(void *arg)
-{
-    struct kvs_db *db = ((struct test_store *)arg)->db;
-    (void)pthread_mutex_lock(&db->keeper_lock);
-    bool done = db->complete.done == db->complete.pushed;
-    (void)pthread_mutex_unlock(&db->keeper_lock);
-    return done;
-}
-
 /* On request the oldest goes first, each once, and none that is all alive; otherwise the one with the most
    in it that is dead, and none at all where little is. */
 static void test_choice(void **state)
@@ -218,7 +209,7 @@ static void test_choice(void **state)
     compactor_stop(store.db); /* the test chooses */
     for (uint64_t key = 0; key < KEYS; key++)
         assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
-    wait_until(all_sealed, &store);
+    wait_until(test_store_keeper_is_idle, &store);
     assert_false(space_choose(store.db, false, &choice));
     space_mark_all(store.db);
     assert_false(space_choose(store.db, true, &choice));
@@ -228,7 +219,7 @@ static void test_choice(void **state)
     for (uint64_t key = 1100; key < 1900; key++)
         assert_int_equal(KVS_OK, put(&store, key, 2, VALUE_BYTES));
     assert_int_equal(KVS_OK, engine_log_ops.sync(store.db, NULL));
-    wait_until(all_sealed, &store);
+    wait_until(test_store_keeper_is_idle, &store);
     space_mark_all(store.db);
     assert_true(space_choose(store.db, true, &choice));
     assert_int_equal(0, choice.victim->number);
@@ -239,7 +230,7 @@ static void test_choice(void **state)
     for (uint64_t key = 1900; key < KEYS; key++)
         assert_int_equal(KVS_OK, del(&store, key));
     assert_int_equal(KVS_OK, engine_log_ops.sync(store.db, NULL));
-    wait_until(all_sealed, &store);
+    wait_until(test_store_keeper_is_idle, &store);
     assert_true(space_choose(store.db, false, &choice));
     assert_int_not_equal(0, choice.victim->number);
     must_close_store(&store);
@@ -258,7 +249,7 @@ static void test_pace(void **state)
         for (uint64_t key = 0; key < KEYS / 2; key++)
             assert_int_equal(KVS_OK, put(&store, key, version, VALUE_BYTES));
         assert_int_equal(KVS_OK, engine_log_ops.sync(store.db, NULL));
-        wait_until(all_sealed, &store);
+        wait_until(test_store_keeper_is_idle, &store);
         space_set_pace(store.db);
         uint64_t pace_ns = test_store_stat(&store, "write_pace_ns_per_mib");
         if (version == 1)

@@ -121,6 +121,7 @@ static void test_killed(void **state)
     fill(&store);
     struct figures figures = figures_of(&store);
     assert_int_equal(KVS_OK, engine_log_ops.sync(store.db, NULL));
+    wait_until(test_store_keeper_is_idle, &store); /* and no file changes */
     copy_folder(dir, copy);
     must_close_store(&store);
     must_open_store(&store, copy, KVS_DURABILITY_NONE);

@@ -189,6 +189,17 @@ static void test_two_stores(void **state)
 
 /* ---- while it is opened --------------------------------------------------------------------- */
 
+struct cut {
+    const char *dir;
+    uint64_t bytes;
+};
+
+static void cut_first(void *arg)
+{
+    const struct cut *cut = arg;
+    cut_file(cut->dir, FIRST, (off_t)cut->bytes);
+}
+
 /* Opens the store on a disk where the first segment, which is mapped first, is cut to so many bytes then. */
 static kvs_status open_cut(struct test_store *store, const char *dir, uint32_t flags,
                            uint64_t bytes, struct disk **ret_below)
@@ -197,7 +208,8 @@ static kvs_status open_cut(struct test_store *store, const char *dir, uint32_t f
     test_error_init(&error);
     assert_status(KVS_OK, disk_open_real(dir, ret_below, &error.error), &error);
     struct disk *disk = disk_faulty_new(*ret_below);
-    disk_faulty_cut_map(disk, bytes);
+    struct cut cut = {dir, bytes};
+    disk_faulty_after_map(disk, cut_first, &cut);
     return test_store_open(store, NULL, disk, KVS_DURABILITY_NONE, flags, &error);
 }
 
@@ -206,18 +218,19 @@ static void test_tail_cannot_be_read(void **state)
 {
     (void)state;
     struct test_store store;
-    struct test_store cut;
+    struct test_store other;
     struct disk *below;
     char *dir = temp_dir_new();
     char *copy = temp_dir_new();
     must_open_store(&store, dir, KVS_DURABILITY_NONE);
     for (uint64_t key = 0; key < 20; key++)
         assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    wait_until(test_store_keeper_is_idle, &store); /* and no file changes */
     copy_folder(dir, copy);
-    assert_int_equal(KVS_IO, open_cut(&cut, copy, 0, 20 * PAGE_BYTES, &below));
+    assert_int_equal(KVS_IO, open_cut(&other, copy, 0, 20 * PAGE_BYTES, &below));
     disk_close(below);
     copy_folder(dir, copy);
-    assert_int_equal(KVS_IO, open_cut(&cut, copy, KVS_OPEN_READ_ONLY, 20 * PAGE_BYTES, &below));
+    assert_int_equal(KVS_IO, open_cut(&other, copy, KVS_OPEN_READ_ONLY, 20 * PAGE_BYTES, &below));
     disk_close(below);
     must_close_store(&store);
     temp_dir_free(copy);
