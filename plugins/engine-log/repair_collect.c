@@ -33,7 +33,7 @@ struct look {
     struct image image;
     struct segment segment; /* in image's memory */
     bool is_readable;       /* there is a salt */
-    bool is_appended;       /* numbers follow each other in it */
+    enum segment_kind kind; /* 0: not known; in appended ones numbers follow each other */
     bool ends;              /* segment.end is where its frames end; else they may end before it */
     struct footer_entries footer;
     bool has_footer;
@@ -208,7 +208,8 @@ static bool collect_frame(struct look *look, const struct walk_piece *piece)
     }
     if (piece->header.durable_sequence > repair->claimed)
         repair->claimed = piece->header.durable_sequence;
-    look->next_sequence = look->is_appended ? piece->header.sequence + piece->header.records : 0;
+    look->next_sequence =
+        look->kind == SEGMENT_APPENDED ? piece->header.sequence + piece->header.records : 0;
     return true;
 }
 
@@ -250,7 +251,7 @@ static bool collect_ruin(struct look *look, const struct walk_piece *piece)
         if (ruin.kind == RUIN_RECORD) {
             sound++;
             enough = add_record(look, ruin.begin, &ruin.record, ruin.record.sequence, 0);
-            look->next_sequence = look->is_appended ? ruin.record.sequence + 1 : 0;
+            look->next_sequence = look->kind == SEGMENT_APPENDED ? ruin.record.sequence + 1 : 0;
         } else if (ruin.kind == RUIN_SUSPECT) {
             enough = collect_suspect(look, &ruin);
         } else if (ruin.kind == RUIN_BYTES) {
@@ -271,7 +272,7 @@ static void leave_tail(struct look *look, const struct walk_piece *piece)
 {
     look->repair->tails[look->repair->tail_count++] = (struct repair_tail){
         .file = look->index,
-        .is_compacted = !look->is_appended,
+        .kind = look->kind,
         .begin = piece->begin,
         .end = piece->end,
         .next_sequence = look->next_sequence,
@@ -311,9 +312,9 @@ static bool is_damage(const struct look *look, const struct repair_tail *tail,
 {
     const struct manifest_segment *known = look->file->known;
     uint64_t next = tail->next_sequence != 0 ? tail->next_sequence : look->repair->sequence_max + 1;
-    if (tail->is_compacted)
+    if (tail->kind == SEGMENT_COMPACTED)
         return known != NULL && piece->begin < known->end;
-    return look->repair->claimed >= next || is_whole(look, piece);
+    return tail->kind != SEGMENT_APPENDED || look->repair->claimed >= next || is_whole(look, piece);
 }
 
 static bool collect_tail(struct look *look, const struct repair_tail *tail)
@@ -416,7 +417,7 @@ static kvs_status prepare(struct look *look, struct kvs_error *err)
     look->segment.memory = look->image.memory;
     look->segment.bytes = look->image.bytes;
     look->segment.number = look->file->number;
-    look->is_appended = has_header && header.kind == SEGMENT_APPENDED;
+    look->kind = has_header ? header.kind : 0;
     find_salt(look, has_header ? &header : NULL);
     if (!look->is_readable)
         return KVS_OK;
@@ -492,7 +493,7 @@ kvs_status repair_collect_tail(struct repair *repair, const struct repair_tail *
         .repair = repair,
         .file = &repair->files[tail->file],
         .index = tail->file,
-        .is_appended = !tail->is_compacted,
+        .kind = tail->kind,
         .segment = {.salt = repair->files[tail->file].salt},
     };
     kvs_status status = open_image(&look, err);

@@ -57,7 +57,7 @@ struct repair_file {
    as the other segments tell. */
 struct repair_tail {
     uint32_t file;
-    bool is_compacted;
+    enum segment_kind kind; /* 0: not known, the header is damaged */
     uint64_t begin;
     uint64_t end;           /* of the file */
     uint64_t next_sequence; /* of its first record; 0: not known */

@@ -20,7 +20,7 @@
 
 #define KEYS      120u
 #define LAST_KEY  KEYS /* not one of them */
-#define FLIPS     40u  /* of each store */
+#define FLIPS     25u  /* of each store */
 #define FILES_MAX 32u
 #define ANYWHERE  8u /* one of so many flips is anywhere, the others in bytes that are not 0 */
 

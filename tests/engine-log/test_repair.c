@@ -16,8 +16,8 @@
 #include "snapshot.h"
 #include "support/support.h"
 
-#define FLIPS  30u /* of each file */
-#define ROUNDS 30u
+#define FLIPS  20u /* of each file */
+#define ROUNDS 15u
 
 /* The one option that a test changes; these tests have one thread each. */
 static bool keep_older;
@@ -402,6 +402,24 @@ static void an_unfinished_write_is_no_loss(void **state)
     small_store_free(store);
 }
 
+/* Where the header is damaged, too, it is not believed to be unfinished. */
+static void a_tail_behind_a_damaged_header_is_told(void **state)
+{
+    (void)state;
+    struct small_store *store = small_store_new(false);
+    struct repaired repaired;
+    const struct small_version *last = &store->versions[store->version_count - 1];
+    log_fixture_flip(store->fixture, "00000002.seg", last->offset + 26, 1);
+    repair(store, &repaired);
+    assert_status(KVS_OK, repaired.status, &repaired.error);
+    log_fixture_flip(store->fixture, "00000002.seg", 20, 1);
+    repair(store, &repaired);
+    assert_int_equal(repaired.status, KVS_CORRUPT);
+    check_said(&repaired, "00000002.seg offset 0: the header is damaged");
+    check_said(&repaired, "(as far as can be read)");
+    small_store_free(store);
+}
+
 static void copy_over(const struct small_store *store, const char *from, const char *to)
 {
     uint64_t bytes;
@@ -487,6 +505,7 @@ int main(void)
         cmocka_unit_test(what_is_not_needed_is_no_loss),
         cmocka_unit_test(a_batch_that_is_damaged_in_part_is_told),
         cmocka_unit_test(an_unfinished_write_is_no_loss),
+        cmocka_unit_test(a_tail_behind_a_damaged_header_is_told),
         cmocka_unit_test(what_is_being_removed_stays_out),
         cmocka_unit_test(a_disk_that_cannot_read),
         cmocka_unit_test(a_target_that_is_not_empty_is_refused),

@@ -182,6 +182,62 @@ static void existing_means_existing(void **state)
     temp_dir_free(base);
 }
 
+static bool has_file(const char *dir, const char *name)
+{
+    char *path = path_join(dir, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+static void looking_changes_nothing(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    struct data_dir other;
+    char *path = temp_dir_new();
+    test_error_init(&error);
+    write_file(path, "kvs.store", "[store]\nformat=1\nengine=log\n");
+    assert_status(KVS_OK, data_dir_open_stopped(&dir, path, false, &error.error), &error);
+    assert_true(
+        has_file(path, "kvs.lock")); /* there was none: it is made for as long as it is needed */
+    assert_status(KVS_LOCKED, data_dir_open(&other, path, &error.error), &error);
+    assert_status(KVS_LOCKED, data_dir_open_stopped(&other, path, false, &error.error), &error);
+    assert_true(has_file(path, "kvs.lock"));
+    data_dir_close(&dir);
+    assert_false(has_file(path, "kvs.lock"));
+
+    write_file(path, "kvs.lock", "12\n");
+    assert_status(KVS_OK, data_dir_open_stopped(&dir, path, true, &error.error), &error);
+    data_dir_close(&dir);
+    assert_true(has_file(path, "kvs.lock"));
+    temp_dir_free(path);
+}
+
+/* Who knows the engine needs no marker. */
+static void a_marker_is_needed_unless_the_engine_is_known(void **state)
+{
+    (void)state;
+    struct test_error error;
+    struct data_dir dir;
+    char *path = temp_dir_new();
+    test_error_init(&error);
+    write_file(path, "00000000.seg", "data");
+    assert_status(KVS_MISSING, data_dir_open_stopped(&dir, path, false, &error.error), &error);
+    assert_status(KVS_OK, data_dir_open_stopped(&dir, path, true, &error.error), &error);
+    assert_string_equal(dir.engine, "");
+    data_dir_close(&dir);
+    write_file(path, "kvs.store", "[store]\nformat=1\nengin");
+    assert_status(KVS_CORRUPT, data_dir_open_stopped(&dir, path, false, &error.error), &error);
+    assert_status(KVS_OK, data_dir_open_stopped(&dir, path, true, &error.error), &error);
+    assert_string_equal(dir.engine, "");
+    data_dir_close(&dir);
+    write_file(path, "kvs.store", "[store]\nformat=2\nengine=log\n");
+    assert_status(KVS_INCOMPATIBLE, data_dir_open_stopped(&dir, path, true, &error.error), &error);
+    temp_dir_free(path);
+}
+
 static void a_copy_that_was_not_finished_is_refused(void **state)
 {
     (void)state;
@@ -210,6 +266,8 @@ int main(void)
         cmocka_unit_test(what_is_no_directory_is_refused),
         cmocka_unit_test(a_damaged_marker_is_no_licence_to_overwrite),
         cmocka_unit_test(existing_means_existing),
+        cmocka_unit_test(looking_changes_nothing),
+        cmocka_unit_test(a_marker_is_needed_unless_the_engine_is_known),
         cmocka_unit_test(a_copy_that_was_not_finished_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
