@@ -325,8 +325,8 @@ static bool collect_tail(struct look *look, const struct repair_tail *tail)
         return collect_ruin(look, &piece);
     findings_add(&look->repair->findings, KVS_LOG_INFO,
                  "%s offset %" PRIu64 ": the last %" PRIu64
-                 " bytes are no finished write, and were not acknowledged: they are left out, as a "
-                 "start would",
+                 " bytes are no finished write or footer, and were not acknowledged: they are left "
+                 "out, as a start would",
                  look->file->name, tail->begin, tail->end - tail->begin);
     return true;
 }
