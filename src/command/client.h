@@ -23,6 +23,8 @@ struct client {
     char address[ADDRESS_TEXT_MAX];       /* the peer's, "127.0.0.1:50312"; "unix" without one */
     char local_address[ADDRESS_TEXT_MAX]; /* the server's end */
 
+    bool trusted; /* came in where no password is wanted */
+
     /* Only the thread that serves the client. */
     bool authenticated;       /* or needs no password */
     bool close_after_reply;   /* set by a command: QUIT */

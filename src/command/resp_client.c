@@ -415,7 +415,7 @@ const struct resp_command resp_client_commands[] = {
         .flags = RESP_LOADING_OK,
         .group = "connection",
         .since = "2.4.0",
-        .summary = "Names this connection; lists and ends connections",
+        .summary = "Name this connection; list and end connections",
         .run = run_client,
     },
     {.name = NULL},

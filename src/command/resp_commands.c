@@ -251,7 +251,7 @@ const struct resp_command resp_commands_commands[] = {
         .flags = RESP_LOADING_OK,
         .group = "server",
         .since = "2.8.13",
-        .summary = "Tells which commands there are",
+        .summary = "Tell which commands there are",
         .run = run_command,
     },
     {.name = NULL},

@@ -163,7 +163,7 @@ const struct resp_command resp_config_commands[] = {
         .flags = RESP_ADMIN | RESP_LOADING_OK,
         .group = "server",
         .since = "2.0.0",
-        .summary = "Shows and changes settings",
+        .summary = "Show and change settings",
         .run = run_config,
     },
     {.name = NULL},

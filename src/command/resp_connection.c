@@ -9,6 +9,7 @@
 #include "command/command.h"
 #include "command/redis_version.h"
 #include "command/resp_errors.h"
+#include "command/resp_multi.h"
 #include "command/word.h"
 #include "protocol/resp_reply.h"
 
@@ -204,7 +205,8 @@ static void run_reset(struct call *call)
     if (!answer_name(call->reply,
                      client_set_text(call->client, &call->client->name, bytes_of(NULL, 0))))
         return;
-    call->client->authenticated = hooks->authenticate == NULL || hooks->needs_password == NULL ||
+    multi_discard(call->client);
+    call->client->authenticated = call->client->trusted || hooks->needs_password == NULL ||
                                   !hooks->needs_password(hooks->arg);
     set_version(call, 2);
     resp_simple(call->reply, "RESET");
@@ -218,14 +220,14 @@ static void run_reset(struct call *call)
 
 const struct resp_command resp_connection_commands[] = {
     CONNECTION("auth", -2, RESP_NO_AUTH | RESP_NO_MULTI, run_auth, "1.0.0",
-               "Gives the password of this server"),
-    CONNECTION("echo", 2, 0, run_echo, "1.0.0", "Answers its argument"),
+               "Give the password of this server"),
+    CONNECTION("echo", 2, 0, run_echo, "1.0.0", "Answer the argument"),
     CONNECTION("hello", -1, RESP_NO_AUTH | RESP_NO_MULTI, run_hello, "6.0.0",
-               "Chooses the version of the protocol; may give password and name"),
-    CONNECTION("ping", -1, 0, run_ping, "1.0.0", "Answers PONG, or its argument"),
-    CONNECTION("quit", -1, RESP_NO_AUTH | RESP_AT_ONCE, run_quit, "1.0.0", "Ends the connection"),
+               "Choose the version of the protocol; perhaps give password and name"),
+    CONNECTION("ping", -1, 0, run_ping, "1.0.0", "Answer PONG, or the argument"),
+    CONNECTION("quit", -1, RESP_NO_AUTH | RESP_AT_ONCE, run_quit, "1.0.0", "End the connection"),
     CONNECTION("reset", 1, RESP_NO_AUTH | RESP_AT_ONCE, run_reset, "6.2.0",
-               "Makes the connection as it was at its start"),
-    CONNECTION("select", 2, 0, run_select, "1.0.0", "Chooses a database: there is one, 0"),
+               "Make the connection as it was at its start"),
+    CONNECTION("select", 2, 0, run_select, "1.0.0", "Choose a database: there is one, 0"),
     {.name = NULL},
 };

@@ -305,7 +305,7 @@ const struct resp_command resp_info_commands[] = {
         .flags = RESP_LOADING_OK,
         .group = "server",
         .since = "1.0.0",
-        .summary = "Tells about the server: sections of names and values",
+        .summary = "Tell about the server: sections of names and values",
         .run = run_info,
     },
     {.name = NULL},

@@ -23,6 +23,7 @@ void session_init(struct session *session, const struct session_service *service
     session->service = service;
     client_init(&session->client, peer->id, clock_unix_ms(), peer->address, peer->local_address);
     session->client.authenticated = session->trusted = peer->trusted;
+    session->client.trusted = peer->trusted;
 }
 
 void session_deinit(struct session *session)

@@ -70,6 +70,21 @@ class Types(Case):
         self.assertIsInstance(self.wire.say("CONFIG", "GET", "save"), list)
 
 
+class Reset(Case):
+    def test_a_transaction_is_forgotten(self):
+        say = self.wire.say
+        say("WATCH", "k")
+        say("MULTI")
+        self.assertEqual(say("SET", "k", "1"), "QUEUED")
+        self.assertEqual(say("RESET"), "RESET")
+        self.assertIsNone(say("GET", "k"))
+        self.assertEqual(say("EXEC"), "ERR EXEC without MULTI")
+        self.connect().say("SET", "k", "2")
+        self.assertEqual(say("MULTI"), "OK")
+        self.assertEqual(say("GET", "k"), "QUEUED")
+        self.assertEqual(say("EXEC"), [b"2"])
+
+
 class Inline(Case):
     def test_lines(self):
         self.wire.send(b"PING\r\n\r\n\n  set  k \"a\\x41 b\"\n\r\nget k\r\n*1\r\n$4\r\nPING\r\nget 'k'\r\n")

@@ -47,7 +47,7 @@ static void docs_leave_out_what_is_not_there(void **state)
     struct conversation talk;
     conversation_begin(&talk);
     conversation_expect(&talk, "COMMAND DOCS nosuch ECHO",
-                        "*2\r\n$4\r\necho\r\n*6\r\n$7\r\nsummary\r\n$20\r\nAnswers its argument\r\n"
+                        "*2\r\n$4\r\necho\r\n*6\r\n$7\r\nsummary\r\n$19\r\nAnswer the argument\r\n"
                         "$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$10\r\nconnection\r\n");
     conversation_end(&talk);
 }

@@ -121,6 +121,9 @@ static void reset_takes_everything_back(void **state)
     talk.context.hooks = (struct hooks){.authenticate = knows_one_user, .needs_password = always};
     conversation_expect(&talk, "RESET", "+RESET\r\n");
     assert_false(talk.client.authenticated);
+    talk.client.trusted = true; /* came in over a socket that wants no password */
+    conversation_expect(&talk, "RESET", "+RESET\r\n");
+    assert_true(talk.client.authenticated);
     conversation_end(&talk);
 }
 
