@@ -8,6 +8,8 @@
  * I2  What was shown is never shown again, and always a first part of the lookups.
  * I3  Something is always shown: what is copied first is copied whatever its size, and with it all
  *     before it can be shown at the end.
+ * I4  What the engine showed counts only if the lookup's status, which may be known only at the end,
+ *     agrees: a disk may fail under a value while it is shown.
  */
 #include "server/read_group.h"
 
@@ -52,7 +54,7 @@ void read_group_reset(struct read_group *group)
     group->request.lookups = group->lookups;
     group->request.err = &group->error;
     group->shown = group->faults = 0;
-    group->stopped = group->can_stop = false;
+    group->stopped = group->can_stop = group->broken = false;
     group->status = KVS_OK;
     group->message[0] = '\0';
     group->error = (struct kvs_error)KVS_ERROR_INIT(group->message);
@@ -87,19 +89,13 @@ bool read_group_push(struct read_group *group, struct kvs_bytes key, uint64_t ta
     return true;
 }
 
-static void show(struct read_group *group, kvs_status status, struct kvs_bytes value,
-                 const char *message)
+static void show(struct read_group *group, const struct read_result *result)
 {
-    struct read_result result = {
-        .index = group->shown,
-        .tag = group->entries[group->shown].tag,
-        .status = status,
-        .value = value,
-        .message = message,
-    };
+    assert(result->index == group->shown);
+    group->entries[group->shown].mark = group->mark(group->show_arg);
     group->shown++; /* I2 */
-    group->faults += status < 0;
-    if (!group->show(group->show_arg, &result) && group->can_stop)
+    group->faults += result->status < 0;
+    if (!group->show(group->show_arg, result) && group->can_stop)
         group->stopped = true;
 }
 
@@ -127,7 +123,9 @@ static int32_t visit(void *arg, uint64_t index, struct kvs_bytes value)
     struct read_group *group = arg;
     if (index != group->shown)
         return spill(group, index, value);
-    show(group, KVS_OK, value, NULL);
+    struct read_result result = {
+        .index = index, .tag = group->entries[index].tag, .status = KVS_OK, .value = value};
+    show(group, &result);
     return group->stopped;
 }
 
@@ -153,31 +151,58 @@ kvs_status read_group_submit(struct read_group *group, struct store *store, stru
     return KVS_OK;
 }
 
-/* What the lookup whose turn it is came to, if it was not shown by the engine. */
-static void show_next(struct read_group *group)
+/* What a lookup came to that the engine did not show, or that does not count. */
+static struct read_result result_of(const struct read_group *group, uint64_t index)
 {
-    const struct read_entry *entry = &group->entries[group->shown];
-    kvs_status status = group->lookups[group->shown].status;
-    const char *message = NULL;
-    struct kvs_bytes value = {NULL, 0};
-    if (entry->is_spilled) {
-        value =
+    const struct read_entry *entry = &group->entries[index];
+    struct read_result result = {.index = index, .tag = entry->tag};
+    result.status = group->lookups[index].status;
+    if (entry->is_spilled && result.status >= 0) {
+        result.value =
             bytes_of(buffer_content(&group->spilled) + entry->spilled_start, entry->spilled_size);
-        status = KVS_OK;
+        result.status = KVS_OK;
     } else if (group->status < 0) {
-        status = group->status;
-    } else if (status == KVS_OK) {
-        status = KVS_INTERNAL;
-        message = "the engine found the key but showed no value: a bug of the engine";
+        result.status = group->status;
+    } else if (result.status == KVS_OK) {
+        result.status = KVS_INTERNAL;
+        result.message = "the engine found the key but showed no value: a bug of the engine";
     }
     /* The message is that of the first fault, which need not be this one's. */
-    if (status < 0 && message == NULL && status == group->error.status)
-        message = group->message;
-    show(group, status, value, message);
+    if (result.status < 0 && result.message == NULL && result.status == group->error.status)
+        result.message = group->message;
+    return result;
+}
+
+static void show_next(struct read_group *group)
+{
+    struct read_result result = result_of(group, group->shown);
+    show(group, &result);
+}
+
+/* I4 */
+static void take_back_faults(struct read_group *group)
+{
+    uint64_t first = 0;
+    while (first < group->shown && group->lookups[first].status >= 0)
+        first++;
+    if (first == group->shown)
+        return;
+    group->take_back(group->show_arg, group->entries[first].mark);
+    group->shown = first;
+    if (group->can_stop) {
+        show_next(group);
+        group->stopped = true;
+        return;
+    }
+    group->fault = result_of(group, first);
+    group->faults++;
+    group->shown = group->request.lookup_count;
+    group->broken = true;
 }
 
 void read_group_finish(struct read_group *group)
 {
+    take_back_faults(group);
     /* A stopped engine did not come to the last ones, and which these are is not known. */
     while (!group->stopped && group->shown < group->request.lookup_count &&
            !group->entries[group->shown].is_dropped)

@@ -32,6 +32,7 @@ typedef bool (*read_show_fn)(void *arg, const struct read_result *result);
 struct read_entry {
     uint64_t tag;         /* means something to the adder only */
     uint64_t input_end;   /* bytes of input up to the end of its request */
+    size_t mark;          /* where it was shown to */
     size_t spilled_start; /* in spilled, when is_spilled */
     size_t spilled_size;
     bool is_spilled;
@@ -49,8 +50,13 @@ struct read_group {
     bool stopped;    /* show wanted no more */
     bool can_stop;   /* not all need be shown: the rest is asked for again. Else show must go on */
     struct buffer spilled; /* values that came before their turn */
+    bool broken;           /* after the end: nothing that was shown counts, see `fault` */
+    struct read_result fault;
     read_show_fn show;
-    void *show_arg;
+    /* A place to which take_back leads: what was shown since then is forgotten. */
+    size_t (*mark)(void *arg);
+    void (*take_back)(void *arg, size_t mark);
+    void *show_arg;              /* of these three */
     void (*complete)(void *arg); /* as kvs_get_many.complete; then read_group_finish */
     void *complete_arg;
     kvs_status status; /* of the whole, once complete */
@@ -77,7 +83,11 @@ bool read_group_push(struct read_group *group, struct kvs_bytes key, uint64_t ta
  */
 kvs_status read_group_submit(struct read_group *group, struct store *store, struct kvs_tls *tls);
 
-/* Shows what is left. Then `shown` lookups were shown; fewer than there are only where can_stop. */
+/*
+ * Shows what is left. A value whose lookup ended with a fault all the same is taken back, and with it all
+ * behind it: where can_stop they are asked for again, else the group is broken. Then `shown` lookups were shown; fewer
+ * than there are only where can_stop.
+ */
 void read_group_finish(struct read_group *group);
 
 #endif

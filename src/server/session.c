@@ -101,6 +101,18 @@ bool session_is_reply_over(const struct session *session, size_t start)
     return reply_max != 0 && buffer_size(&session->output) - start > reply_max;
 }
 
+static size_t mark_output(void *arg)
+{
+    const struct session *session = arg;
+    return buffer_size(&session->output);
+}
+
+static void take_back_output(void *arg, size_t mark)
+{
+    struct session *session = arg;
+    buffer_truncate(&session->output, mark);
+}
+
 /* Lets go of the group and of the input of what was answered. */
 static enum session_step end_reads(struct session *session, struct worker *worker)
 {
@@ -110,6 +122,10 @@ static enum session_step end_reads(struct session *session, struct worker *worke
     worker_count_answered(worker, group->place, group->can_stop ? group->shown : 1);
     if (group->faults > 0)
         counter_add(&worker->counters.errors, group->faults);
+    if (group->broken) {
+        buffer_truncate(&session->output, session->reads_start);
+        session->reads_status = session->protocol->answer_fault(session, &group->fault);
+    }
     worker_give_read_group(worker, group);
     if (session->reads_status == KVS_TOO_LARGE)
         return session_refuse_reply(session, worker, session->reads_start);
@@ -126,6 +142,8 @@ enum session_step session_submit_reads(struct session *session, struct worker *w
                                        struct read_group *group, bool can_stop)
 {
     group->show = show_read;
+    group->mark = mark_output;
+    group->take_back = take_back_output;
     group->show_arg = session;
     group->complete = reads_complete;
     group->complete_arg = session;
@@ -166,7 +184,7 @@ enum session_step session_refuse_reply(struct session *session, struct worker *w
 {
     struct limits *limits = session->service->limits;
     struct resp_writer writer = {.out = &session->output, .version = 2};
-    session->output.end = session->output.start + start;
+    buffer_truncate(&session->output, start);
     (void)atomic_fetch_add_explicit(&limits->replies_refused, 1, memory_order_relaxed);
     counter_add(&worker->counters.errors, 1);
     resp_error(&writer, "ERR the reply is over the limit of %" PRIu64 " bytes",

@@ -52,6 +52,8 @@ struct session_protocol {
                                        const struct write_group *group);
     /* Answers one lookup of a group of reads; its kvs_status is that of writing the answer. */
     kvs_status (*answer_read)(struct session *session, const struct read_result *result);
+    /* Answers a whole request that has several lookups, with a fault; as answer_read. */
+    kvs_status (*answer_fault)(struct session *session, const struct read_result *result);
 };
 
 /* What all sessions of a server share. Constant while it serves. */

@@ -231,4 +231,5 @@ const struct session_protocol session_native = {
     .serve = serve,
     .answer_writes = answer_writes,
     .answer_read = answer_read,
+    .answer_fault = answer_read,
 };

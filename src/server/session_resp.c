@@ -315,6 +315,13 @@ static kvs_status answer_read(struct session *session, const struct read_result 
     return writer.status;
 }
 
+static kvs_status answer_fault(struct session *session, const struct read_result *result)
+{
+    struct resp_writer writer = writer_of(session);
+    resp_fault(&writer, result->status, result->message);
+    return writer.status;
+}
+
 /* ---- requests ----------------------------------------------------------------------------- */
 
 enum session_step session_resp_end(struct session *session, struct worker *worker,
@@ -401,4 +408,5 @@ const struct session_protocol session_resp = {
     .serve = serve,
     .answer_writes = answer_writes,
     .answer_read = answer_read,
+    .answer_fault = answer_fault,
 };

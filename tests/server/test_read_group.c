@@ -13,12 +13,13 @@
 #define SHOWN_MAX 256u
 
 /* An engine that holds the keys "0", "1", ... but not those that end in 7; the value is the key, or
-   large. "9" is damaged. It looks keys up in the order that the test says. */
+   large. "9" is damaged; the disk fails under `late`, when it has been shown. It looks keys up in the order that the test says. */
 struct kvs_db {
     bool backwards;
     bool later;
     bool large;
-    bool shy;         /* finds everything, shows nothing */
+    bool shy; /* finds everything, shows nothing */
+    const char *late;
     kvs_status whole; /* of the whole call */
     struct kvs_get_many *pending;
 };
@@ -36,6 +37,8 @@ static void look_up(struct kvs_db *db, struct kvs_get_many *request, uint64_t in
         return;
     struct kvs_bytes value = db->large ? bytes_of(large_value, LARGE) : lookup->key;
     *stopped = request->visit(request->arg, index, value) != 0;
+    if (db->late != NULL && bytes_equal(lookup->key, bytes_of_text(db->late)))
+        lookup->status = kvs_error_set(request->err, KVS_IO, 0, "the disk failed late");
 }
 
 static kvs_status run(struct kvs_db *db, struct kvs_get_many *request)
@@ -84,6 +87,18 @@ static bool show(void *arg, const struct read_result *result)
     return shown->count != shown->stop_after;
 }
 
+static size_t mark(void *arg)
+{
+    const struct shown *shown = arg;
+    return shown->count;
+}
+
+static void take_back(void *arg, size_t to)
+{
+    struct shown *shown = arg;
+    shown->count = to;
+}
+
 static void complete(void *arg)
 {
     struct shown *shown = arg;
@@ -101,6 +116,8 @@ static struct read_group *ask(struct kvs_db *db, struct shown *shown, unsigned c
         assert_true(read_group_push(group, bytes_of_text(keys[i]), 1000 + i, 10 * (i + 1)));
     }
     group->show = show;
+    group->mark = mark;
+    group->take_back = take_back;
     group->show_arg = shown;
     group->complete = complete;
     group->complete_arg = shown;
@@ -208,6 +225,33 @@ static void faults_of_the_whole_are_each_ones(void **state)
     read_group_free(group);
 }
 
+/* I4 */
+static void a_late_fault_takes_the_value_back(void **state)
+{
+    (void)state;
+    for (unsigned way = 0; way < 4; way++) {
+        struct kvs_db db = {.backwards = way & 1, .later = way & 2, .late = "3"};
+        struct shown shown = {0};
+        struct read_group *group = ask(&db, &shown, 6, true);
+        assert_int_equal(shown.statuses[2], KVS_OK);
+        assert_int_equal(shown.statuses[3], KVS_IO);
+        assert_string_equal(shown.message, "the disk failed late");
+        /* In order the values behind it were shown and taken back: they are asked for again. */
+        assert_int_equal(group->shown, (way & 1) != 0 ? 6 : 4);
+        assert_int_equal(shown.count, group->shown);
+        read_group_free(group);
+
+        memset(&shown, 0, sizeof(shown));
+        group = ask(&db, &shown, 6, false);
+        assert_int_equal(group->broken, (way & 1) == 0);
+        if (group->broken) {
+            assert_int_equal(group->fault.status, KVS_IO);
+            assert_string_equal(group->fault.message, "the disk failed late");
+        }
+        read_group_free(group);
+    }
+}
+
 static void an_engine_that_shows_nothing_is_told(void **state)
 {
     (void)state;
@@ -226,6 +270,7 @@ int main(void)
         cmocka_unit_test(one_that_may_not_stop_goes_on),
         cmocka_unit_test(values_before_their_turn_are_bounded),
         cmocka_unit_test(faults_of_the_whole_are_each_ones),
+        cmocka_unit_test(a_late_fault_takes_the_value_back),
         cmocka_unit_test(an_engine_that_shows_nothing_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
