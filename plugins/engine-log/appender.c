@@ -27,6 +27,7 @@
 #include "committer.h"
 #include "keeper.h"
 #include "publish.h"
+#include "reader.h"
 
 #define STAGED_MIN    ((uint64_t)256)
 #define MIB           ((uint64_t)1 << 20)
@@ -368,6 +369,8 @@ kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ba
         return status;
     bool waits = false;
     uint64_t debt_ns = 0;
+    if (batch->op_count > 1)
+        reader_prefetch(db, batch->ops, batch->op_count);
     if (pthread_mutex_trylock(&db->append_lock) == 0) {
         status = append(db, batch);
         waits = drain_and_unlock(db, &debt_ns) || status == KVS_PENDING;

@@ -18,6 +18,11 @@
 
 #define MANY_GROUP 16u /* lookups whose cache misses overlap */
 
+/* What is fetched of a record before it is looked at: its head and the key, or the value too. */
+#define CACHE_LINE     64u
+#define LINES_OF_KEY   2u
+#define LINES_OF_VALUE 3u
+
 /* What a lookup came to. */
 struct sight {
     const struct segment *segment;
@@ -104,8 +109,10 @@ kvs_status reader_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes k
 
 /* ---- many --------------------------------------------------------------------------------- */
 
-/* Fetches the first candidate's record of each key while the others are on their way. */
-static void prefetch_records(const struct kvs_db *db, const uint64_t *hashes, uint64_t count)
+/* Fetches the first candidate's record of each key, so many cache lines of it, while the others are on
+   their way. */
+static inline void prefetch_records(const struct kvs_db *db, const uint64_t *hashes, uint64_t count,
+                                    unsigned lines)
 {
     for (uint64_t i = 0; i < count; i++) {
         struct index_cursor cursor;
@@ -115,9 +122,23 @@ static void prefetch_records(const struct kvs_db *db, const uint64_t *hashes, ui
             continue;
         const struct segment *segment;
         const uint8_t *record = store_record_at(db, place, &segment);
-        __builtin_prefetch(record);
-        __builtin_prefetch(record + 64);
-        __builtin_prefetch(record + 128);
+        for (unsigned line = 0; line < lines; line++)
+            __builtin_prefetch(record + line * CACHE_LINE);
+    }
+}
+
+void reader_prefetch(struct kvs_db *db, const struct kvs_op *ops, uint64_t count)
+{
+    uint64_t hashes[MANY_GROUP];
+    for (uint64_t first = 0; first < count; first += MANY_GROUP) {
+        uint64_t group = count - first < MANY_GROUP ? count - first : MANY_GROUP;
+        for (uint64_t i = 0; i < group; i++) {
+            hashes[i] = index_hash(db->index, ops[first + i].key);
+            index_prefetch(db->index, hashes[i]);
+        }
+        epoch_begin();
+        prefetch_records(db, hashes, group, LINES_OF_KEY);
+        epoch_end();
     }
 }
 
@@ -131,7 +152,7 @@ static kvs_status get_group(struct kvs_db *db, struct kvs_get_many *request, uin
     }
     kvs_status status = KVS_OK;
     epoch_begin();
-    prefetch_records(db, hashes, count);
+    prefetch_records(db, hashes, count, LINES_OF_VALUE);
     for (uint64_t i = 0; i < count && status == KVS_OK; i++) {
         struct kvs_lookup *lookup = &request->lookups[first + i];
         struct sight sight;

@@ -11,4 +11,8 @@ kvs_status reader_get_many(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ge
 kvs_status reader_scan(struct kvs_db *db, struct kvs_tls *tls, struct kvs_scan *scan,
                        struct kvs_error *err);
 
+/* Begins to fetch what a batch's operations will look at, so that their cache misses overlap: a hint,
+   without the append lock. */
+void reader_prefetch(struct kvs_db *db, const struct kvs_op *ops, uint64_t count);
+
 #endif
