@@ -237,12 +237,15 @@ static kvs_status write_results(struct bench *bench, struct kvs_error *err)
     const struct options *options = bench->options;
     _cleanup_(freep) char *json = g_build_filename(options->out, "results.json", NULL);
     _cleanup_(freep) char *csv = g_build_filename(options->out, "results.csv", NULL);
+    _cleanup_(freep) char *page = g_build_filename(options->out, "results.md", NULL);
     _cleanup_(freep) char *html = g_build_filename(options->out, "report.html", NULL);
     kvs_status status = make_folder(options->out, err);
     if (status == KVS_OK)
         status = results_write_json(&bench->results, json, err);
     if (status == KVS_OK)
         status = results_write_csv(&bench->results, csv, err);
+    if (status == KVS_OK)
+        status = results_write_markdown(&bench->results, page, err);
     if (status == KVS_OK)
         status = report_write(&bench->results, html, err);
     if (status == KVS_OK && options->save != NULL) {
@@ -253,7 +256,7 @@ static kvs_status write_results(struct bench *bench, struct kvs_error *err)
             status = results_write_json(&bench->results, path, err);
     }
     results_print(&bench->results, stdout);
-    (void)printf("report: %s (figures: results.json, results.csv beside it)\n", html);
+    (void)printf("report: %s (figures: results.json, .csv, .md beside it)\n", html);
     return status;
 }
 

@@ -21,7 +21,8 @@ static void series_destroy(gpointer data)
 void results_init(struct results *results, const char *data_dir, int argc, char **argv)
 {
     GDateTime *now = g_date_time_new_now_utc();
-    GString *command = g_string_new(argc > 0 ? argv[0] : "");
+    _cleanup_(freep) char *program = g_path_get_basename(argc > 0 ? argv[0] : "");
+    GString *command = g_string_new(program);
     for (int i = 1; i < argc; i++) {
         _cleanup_(freep) char *quoted = g_shell_quote(argv[i]);
         bool plain = strpbrk(argv[i], " \"'$*?\\") == NULL && argv[i][0] != '\0';

@@ -1,4 +1,5 @@
-/* All that a run found out, and writing it: results.json, results.csv, the tables for people. */
+/* All that a run found out, and writing it: results.json, results.csv, results.md,
+   the tables for people. */
 #ifndef BENCH_HARNESS_RESULTS_H
 #define BENCH_HARNESS_RESULTS_H
 
@@ -21,7 +22,7 @@ struct results_note {
 
 struct results {
     char *when;    /* ISO 8601, UTC; owned */
-    char *command; /* as typed; owned */
+    char *command; /* as typed, without the program's folder; owned */
     uint64_t seed;
     const char *reference; /* the subject that the others are compared with; NULL: none */
     struct machine machine;
@@ -45,6 +46,8 @@ uint32_t results_disturbed(const struct results *results, uint32_t *ret_all);
 /* Writes a file anew (by way of a temporary one beside it). KVS_OK, KVS_IO. */
 KVS_MUST_USE kvs_status results_write_json(const struct results *results, const char *path,
                                            struct kvs_error *err);
+KVS_MUST_USE kvs_status results_write_markdown(const struct results *results, const char *path,
+                                               struct kvs_error *err);
 KVS_MUST_USE kvs_status results_write_csv(const struct results *results, const char *path,
                                           struct kvs_error *err);
 

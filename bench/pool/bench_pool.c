@@ -83,7 +83,7 @@ static void measure_throughput(struct subject *subject, const struct settings *s
             (void)snprintf(what, sizeof(what), "%u producers, jobs of %uus", producers[i],
                            (unsigned)(jobs_ns[j] / 1000));
             print_cost(what, load_throughput(subject, settings->threads, producers[i], jobs_ns[j],
-                                             settings->duration_ns));
+                                             false, settings->duration_ns));
         }
     }
     if (!subject_can(subject, KVS_POOL_RUNS_IDLE_HOOK))

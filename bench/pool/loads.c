@@ -1,6 +1,7 @@
 /* See loads.h. */
 #include "pool/loads.h"
 
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -110,6 +111,7 @@ struct producer {
     struct subject *subject;
     const atomic_bool *stop;
     uint64_t job_ns;
+    bool sleeps;
     pthread_t thread;
     sem_t room; /* of the window */
     atomic_uint_fast64_t done;
@@ -118,7 +120,10 @@ struct producer {
 static void job_produced(void *arg)
 {
     struct producer *producer = arg;
-    work(producer->job_ns);
+    if (producer->sleeps)
+        pause_ns_long(producer->job_ns);
+    else
+        work(producer->job_ns);
     atomic_fetch_add_explicit(&producer->done, 1, memory_order_relaxed);
     (void)sem_post(&producer->room);
 }
@@ -142,8 +147,20 @@ static uint64_t producers_done(struct producer *producers, uint32_t count)
     return done;
 }
 
+static double producers_fairness(struct producer *producers, uint32_t count)
+{
+    double least = INFINITY;
+    double most = 1;
+    for (uint32_t i = 0; i < count; i++) {
+        double done = (double)atomic_load(&producers[i].done);
+        least = done < least ? done : least;
+        most = done > most ? done : most;
+    }
+    return least / most;
+}
+
 struct load_cost load_throughput(struct subject *subject, uint32_t threads, uint32_t count,
-                                 uint64_t job_ns, uint64_t duration_ns)
+                                 uint64_t job_ns, bool sleeps, uint64_t duration_ns)
 {
     struct producer producers[PRODUCERS_MAX];
     atomic_bool stop = false;
@@ -155,6 +172,7 @@ struct load_cost load_throughput(struct subject *subject, uint32_t threads, uint
         producer->subject = subject;
         producer->stop = &stop;
         producer->job_ns = job_ns;
+        producer->sleeps = sleeps;
         atomic_init(&producer->done, 0);
         if (sem_init(&producer->room, 0, WINDOW) != 0 ||
             pthread_create(&producer->thread, NULL, producer_main, producer) != 0)
@@ -166,13 +184,16 @@ struct load_cost load_throughput(struct subject *subject, uint32_t threads, uint
     pause_ns_long(duration_ns);
     uint64_t jobs = producers_done(producers, count) - done_before;
     struct reading after = reading_take(subject);
+    double fairness = producers_fairness(producers, count);
     atomic_store(&stop, true);
     for (uint32_t i = 0; i < count; i++)
         (void)pthread_join(producers[i].thread, NULL);
     subject_end(subject);
     for (uint32_t i = 0; i < count; i++)
         (void)sem_destroy(&producers[i].room);
-    return reading_cost(&before, &after, jobs > 0 ? jobs : 1);
+    struct load_cost cost = reading_cost(&before, &after, jobs > 0 ? jobs : 1);
+    cost.fairness = fairness;
+    return cost;
 }
 
 /* ---- events ------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #ifndef BENCH_POOL_LOADS_H
 #define BENCH_POOL_LOADS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "harness/histogram.h"
@@ -16,6 +17,7 @@ struct load_cost {
     double wakeups;  /* of parked threads, as the pool counts them */
     double switches; /* context switches of the process */
     double cpu_ns;
+    double fairness; /* jobs of the producer with the fewest over those of the one with the most */
 };
 
 /*
@@ -26,9 +28,10 @@ struct load_cost {
 void load_latency(struct subject *subject, uint32_t threads, uint64_t pause_ns, uint32_t rounds,
                   struct histogram *ret_latency);
 
-/* producers threads spawn jobs that take job_ns each, with at most a window of them unfinished. */
+/* producers threads spawn jobs that take job_ns each, with at most a window of them unfinished. The
+   jobs keep their CPU busy, or sleep: then there are more that block than threads. */
 struct load_cost load_throughput(struct subject *subject, uint32_t threads, uint32_t producers,
-                                 uint64_t job_ns, uint64_t duration_ns);
+                                 uint64_t job_ns, bool sleeps, uint64_t duration_ns);
 
 /*
  * A server's way: the idle hook finds burst jobs of job_ns each, whenever it is called. Only for

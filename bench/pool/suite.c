@@ -19,6 +19,7 @@
 enum pool_kind {
     POOL_LATENCY,
     POOL_JOBS,
+    POOL_BLOCKED,
     POOL_EVENTS,
     POOL_STUCK,
     POOL_LOSS,
@@ -46,6 +47,8 @@ static const struct pool_cell cells[] = {
     {"jobs_empty_4", "four threads spawn jobs that do nothing", POOL_JOBS, 0, 4, 0, {1, 2, 4}},
     {"jobs_1us_2", "two threads spawn jobs of 1 us", POOL_JOBS, 1000, 2, 0, {1, 2, 4}},
     {"jobs_10us_2", "two threads spawn jobs of 10 us", POOL_JOBS, 10000, 2, 0, {1, 2, 4}},
+    {"jobs_blocked", "four threads spawn jobs that sleep 1 ms: more of them than the pool has threads",
+     POOL_BLOCKED, 1000000, 4, 0, {1, 2, 4}},
     {"events_1", "a server's way: the idle hook finds one job of 1 us at a time",
      POOL_EVENTS, 1000, 1, KVS_POOL_RUNS_IDLE_HOOK, {1, 2, 4}},
     {"events_64", "a server's way: the idle hook finds 64 jobs of 1 us at a time",
@@ -124,8 +127,11 @@ static kvs_status run_sample(void *arg, struct sample *ret, struct histogram *la
         ret->wall_ns = (double)(clock_now_ns() - begin_ns);
         return KVS_OK;
     case POOL_JOBS:
-        cost = load_throughput(&run->subject, run->threads, cell->number, cell->ns, slice_ns);
+    case POOL_BLOCKED:
+        cost = load_throughput(&run->subject, run->threads, cell->number, cell->ns,
+                               cell->kind == POOL_BLOCKED, slice_ns);
         take_cost(ret, &cost, slice_ns);
+        sample_extra_add(ret, "fairness", cost.fairness);
         return KVS_OK;
     case POOL_EVENTS:
         cost = load_events(&run->subject, run->threads, cell->number, cell->ns, slice_ns);
@@ -140,7 +146,7 @@ static const struct series_ops run_ops = {run_begin, run_sample, run_end, run_fr
 
 static bool is_rate(const struct pool_cell *cell)
 {
-    return cell->kind == POOL_JOBS || cell->kind == POOL_EVENTS;
+    return cell->kind == POOL_JOBS || cell->kind == POOL_BLOCKED || cell->kind == POOL_EVENTS;
 }
 
 static bool is_wanted(const char *const *patterns, const char *id)

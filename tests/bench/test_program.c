@@ -179,7 +179,7 @@ static void pools_are_measured(void **state)
     assert_int_equal(output.code, 0);
     json_t *root = load_results(dir);
     json_t *all = json_object_get(root, "series");
-    assert_int_equal(json_array_size(all), 11);
+    assert_int_equal(json_array_size(all), 12);
     for (size_t i = 0; i < json_array_size(all); i++) {
         json_t *summary = json_object_get(json_array_get(all, i), "summary");
         assert_true(json_number_value(json_object_get(summary, "median")) > 0);

@@ -109,6 +109,26 @@ static void csv_has_a_line_per_sample_with_every_column(void **state)
     temp_dir_free(dir);
 }
 
+static void the_page_has_a_row_for_each_cell(void **state)
+{
+    (void)state;
+    char *dir = temp_dir_new();
+    _cleanup_(freep) char *path = path_join(dir, "results.md");
+    _cleanup_(freep) gchar *text = NULL;
+    struct fake fake = {0};
+    struct results results;
+    struct test_error error;
+    test_error_init(&error);
+    results_make(&results, dir, &fake);
+    assert_status(KVS_OK, results_write_markdown(&results, path, &error.error), &error);
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    assert_non_null(strstr(text, "### reads\n\n| | a | b |"));
+    assert_non_null(strstr(text, "| get, threads 1 [ops/s] | 101 "));
+    assert_non_null(strstr(text, " failed |"));
+    results_deinit(&results);
+    temp_dir_free(dir);
+}
+
 static void a_baseline_comes_back_as_it_was_saved(void **state)
 {
     (void)state;
@@ -181,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_parses_and_is_complete),
         cmocka_unit_test(csv_has_a_line_per_sample_with_every_column),
+        cmocka_unit_test(the_page_has_a_row_for_each_cell),
         cmocka_unit_test(a_baseline_comes_back_as_it_was_saved),
         cmocka_unit_test(a_missing_or_damaged_baseline_is_refused),
         cmocka_unit_test(the_table_shows_figures_ratios_and_failures),
