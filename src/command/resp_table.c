@@ -5,7 +5,7 @@
 #include "command/resp_table.h"
 
 #include <assert.h>
-#include <stdbool.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -20,7 +20,7 @@
 #include "command/resp_introspection.h"
 #include "command/resp_multi.h"
 
-#define HASHED_BYTES   8u
+#define CASE_BIT       0x20ull
 #define CASE_MASK      0xDFDFDFDFDFDFDFDFull /* without the bit that makes a letter a small one */
 #define HASH_FACTOR    0x9E3779B97F4A7C15ull
 #define HASH_SLOT_BITS 10u
@@ -45,24 +45,50 @@ static const struct resp_command *const arrays[] = {
     NULL, /* ends it */
 };
 
-static uint32_t first_slot(struct kvs_bytes name)
+/* The first eight bytes of a name; of a shorter one all, some of them twice. size: at least 1. */
+static uint64_t head_of(const char *name, uint64_t size)
 {
     uint64_t head = 0;
-    memcpy(&head, name.ptr, name.len < HASHED_BYTES ? name.len : HASHED_BYTES);
-    return (uint32_t)((((head & CASE_MASK) + name.len) * HASH_FACTOR) >> (64 - HASH_SLOT_BITS));
+    if (size >= sizeof(head)) {
+        memcpy(&head, name, sizeof(head));
+    } else if (size >= sizeof(uint32_t)) {
+        uint32_t parts[2];
+        memcpy(&parts[0], name, sizeof(parts[0]));
+        memcpy(&parts[1], name + size - sizeof(parts[1]), sizeof(parts[1]));
+        head = (uint64_t)parts[1] << 32 | parts[0];
+    } else {
+        head = (uint64_t)(uint8_t)name[0] | (uint64_t)(uint8_t)name[size / 2] << 8 |
+               (uint64_t)(uint8_t)name[size - 1] << 16;
+    }
+    return head;
 }
 
-static bool is_named(const struct resp_command *command, struct kvs_bytes name)
+static uint32_t first_slot(uint64_t head, uint64_t size)
 {
-    return strlen(command->name) == name.len && strncasecmp(command->name, name.ptr, name.len) == 0;
+    return (uint32_t)((((head & CASE_MASK) + size) * HASH_FACTOR) >> (64 - HASH_SLOT_BITS));
+}
+
+/* The bits of a name's head that tell small letters from capital ones. */
+static uint64_t case_bits(uint64_t head)
+{
+    uint64_t bits = 0;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        if (islower((int)(head >> shift & 0xFF)))
+            bits |= CASE_BIT << shift;
+    }
+    return bits;
 }
 
 static void add(struct resp_table *table, const struct resp_command *command)
 {
     assert(table->count < RESP_TABLE_MAX);
-    uint32_t slot = first_slot(bytes_of_text(command->name));
+    uint32_t size = (uint32_t)strlen(command->name);
+    uint64_t head = head_of(command->name, size);
+    uint32_t slot = first_slot(head, size);
     while (table->slots[slot] != 0)
         slot = (slot + 1) % RESP_TABLE_SLOTS;
+    table->keys[table->count] =
+        (struct resp_table_key){.head = head, .case_bits = case_bits(head), .size = size};
     table->commands[table->count++] = command;
     table->slots[slot] = (uint16_t)table->count;
 }
@@ -80,10 +106,14 @@ int32_t resp_table_find(const struct resp_table *table, struct kvs_bytes name)
 {
     if (name.len == 0)
         return -1;
-    for (uint32_t slot = first_slot(name); table->slots[slot] != 0;
+    uint64_t head = head_of(name.ptr, name.len);
+    for (uint32_t slot = first_slot(head, name.len); table->slots[slot] != 0;
          slot = (slot + 1) % RESP_TABLE_SLOTS) {
         uint32_t index = table->slots[slot] - 1u;
-        if (is_named(table->commands[index], name))
+        const struct resp_table_key *key = &table->keys[index];
+        if (name.len == key->size && ((head ^ key->head) & ~key->case_bits) == 0 &&
+            (name.len <= sizeof(head) ||
+             strncasecmp(table->commands[index]->name, name.ptr, name.len) == 0))
             return (int32_t)index;
     }
     return -1;

@@ -14,7 +14,15 @@
 #define RESP_TABLE_MAX   256u  /* commands */
 #define RESP_TABLE_SLOTS 1024u /* a power of two, well above that */
 
+/* What a name is compared with. */
+struct resp_table_key {
+    uint64_t head;      /* of the name: resp_table.c */
+    uint64_t case_bits; /* of head, that do not matter */
+    uint32_t size;      /* bytes of the name */
+};
+
 struct resp_table {
+    struct resp_table_key keys[RESP_TABLE_MAX];
     const struct resp_command *commands[RESP_TABLE_MAX]; /* in the order of the arrays */
     uint32_t count;
     uint16_t slots[RESP_TABLE_SLOTS]; /* index + 1; 0: empty */
