@@ -78,6 +78,99 @@ KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_set(struct kvs_client *client, str
 KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_remove(struct kvs_client *client,
                                                      struct kvs_bytes key, struct kvs_error *err);
 
+/* ---- conditions, expiry, counters, several keys at once ---- */
+
+/* clang-format off */
+enum { /* kvs_client_op.kind */
+    KVS_CLIENT_SET    = 1,
+    KVS_CLIENT_REMOVE = 2,
+    KVS_CLIENT_CHECK  = 3 /* writes nothing: only its condition counts */
+};
+
+enum { /* kvs_client_op.condition */
+    KVS_CLIENT_IF_ALWAYS  = 0,
+    KVS_CLIENT_IF_ABSENT  = 1,
+    KVS_CLIENT_IF_PRESENT = 2,
+    KVS_CLIENT_IF_EQUAL   = 3 /* present, and the value equals `expected` */
+};
+
+enum { /* what a time means */
+    KVS_CLIENT_EXPIRES_NEVER = 0,
+    KVS_CLIENT_EXPIRES_KEEP  = 1, /* as the key does now; only in an operation */
+    KVS_CLIENT_EXPIRES_IN    = 2, /* milliseconds from now, at least 1 */
+    KVS_CLIENT_EXPIRES_AT    = 3  /* Unix milliseconds, at least 1 */
+};
+
+enum { /* flags of kvs_client_batch */
+    KVS_CLIENT_ALL_OR_NONE = 1u << 0 /* one failed condition: nothing is written */
+};
+/* clang-format on */
+
+/* One operation of a batch. A zeroed one is to be filled in. */
+struct kvs_client_op {
+    uint32_t kind;      /* KVS_CLIENT_SET, ... */
+    uint32_t condition; /* KVS_CLIENT_IF_* */
+    uint32_t expires;   /* KVS_CLIENT_EXPIRES_*, of a set */
+    kvs_status status;  /* out: KVS_OK, KVS_NOT_FOUND (a remove), KVS_CONDITION_FAILED */
+    int64_t time_ms;
+    struct kvs_bytes key;
+    struct kvs_bytes value;    /* of a set */
+    struct kvs_bytes expected; /* of KVS_CLIENT_IF_EQUAL */
+};
+
+/* Operations that take effect at one moment, in order: each sees those before it. KVS_OK: see each
+   one's status; those whose condition failed were left out. KVS_CONDITION_FAILED
+   (KVS_CLIENT_ALL_OR_NONE): nothing was written. All keys and values together have at most 64 MiB. */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_batch(struct kvs_client *client,
+                                                    struct kvs_client_op *ops, uint32_t count,
+                                                    uint32_t flags, struct kvs_error *err);
+
+/* Adds step to the decimal integer at key (0 if there is none), and stores the sum at ret_sum. It goes on
+   to expire as it did. KVS_INVALID: the value is no integer, or the sum does not fit. */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_increment(struct kvs_client *client,
+                                                        struct kvs_bytes key, int64_t step,
+                                                        int64_t *ret_sum, struct kvs_error *err);
+
+/* One key of kvs_client_mget. */
+struct kvs_client_lookup {
+    struct kvs_bytes key;
+    struct kvs_bytes value; /* out: a view that lives until the next call on this client */
+    kvs_status status;      /* out: KVS_OK, KVS_NOT_FOUND */
+    uint32_t reserved;      /* 0 */
+};
+
+/* Looks several keys up, each at a moment of its own. */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_mget(struct kvs_client *client,
+                                                   struct kvs_client_lookup *lookups,
+                                                   uint32_t count, struct kvs_error *err);
+
+/*
+ * Shows the next of the server's keys: of about `limit` of them (0: 10) those that match the pattern
+ * (* any bytes, ? one, [a-z] one of these, \ the next one as it is; empty: all). *cursor is 0 at the
+ * start, then what the last call left there, and 0 at the end. Every key that is there from the start
+ * to the end is shown, perhaps twice. visit may not use the client; non-zero from it gives KVS_STOPPED.
+ */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_scan(
+    struct kvs_client *client, uint64_t *cursor, uint32_t limit, struct kvs_bytes pattern,
+    int32_t (*visit)(void *arg, struct kvs_bytes key), void *arg, struct kvs_error *err);
+
+/* Changes when key expires. KVS_OK, KVS_NOT_FOUND. */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_expire(struct kvs_client *client,
+                                                     struct kvs_bytes key, uint32_t expires,
+                                                     int64_t time_ms, struct kvs_error *err);
+
+/* What kvs_client_look tells. */
+struct kvs_client_info {
+    uint64_t value_size;   /* bytes */
+    int64_t expires_at_ms; /* Unix milliseconds; 0: never */
+    int64_t left_ms;       /* until then, by the server's clock; -1: never */
+};
+
+/* Looks at a key without its value. KVS_OK, KVS_NOT_FOUND. */
+KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_look(struct kvs_client *client, struct kvs_bytes key,
+                                                   struct kvs_client_info *ret_info,
+                                                   struct kvs_error *err);
+
 /* The server's figures as text, a "name value" line each; the view lives until the next call. */
 KVS_EXPORT KVS_MUST_USE kvs_status kvs_client_stats(struct kvs_client *client,
                                                     struct kvs_bytes *ret_text,

@@ -11,6 +11,7 @@
 #include <kvs/client.h>
 
 #include "base/address.h"
+#include "client/commands_keys.h"
 
 static const struct option options[] = {
     {"addr", required_argument, NULL, 'a'},
@@ -22,6 +23,11 @@ static const struct option options[] = {
     {"server-name", required_argument, NULL, 'N'},
     {"insecure", no_argument, NULL, 'i'},
     {"raw", no_argument, NULL, 'r'},
+    {"if-absent", no_argument, NULL, 'n'},
+    {"if-present", no_argument, NULL, 'x'},
+    {"if-equal", required_argument, NULL, 'e'},
+    {"expire", required_argument, NULL, 'E'},
+    {"keep-ttl", no_argument, NULL, 'k'},
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -42,7 +48,7 @@ static kvs_status take_operand(struct arguments *arguments, const char *operand,
             return kvs_error_set(err, KVS_INVALID, 0, "there is no command '%s'", operand);
         return KVS_OK;
     }
-    if (input->operand_count == arguments->command->operand_count)
+    if (input->operand_count == arguments->command->operand_most)
         return kvs_error_set(err, KVS_INVALID, 0, "'%s' is one argument too many for %s%s%s",
                              operand, arguments->command->name, input->operand_count > 0 ? " " : "",
                              arguments->command->operands);
@@ -77,6 +83,28 @@ static bool take_tls_option(struct arguments *arguments, int option)
     }
 }
 
+static kvs_status take_condition(struct command_input *input, uint32_t condition,
+                                 struct kvs_error *err)
+{
+    if (input->condition != KVS_CLIENT_IF_ALWAYS)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "only one of --if-absent, --if-present and --if-equal can be given");
+    input->condition = condition;
+    if (condition == KVS_CLIENT_IF_EQUAL)
+        input->expected = optarg;
+    return KVS_OK;
+}
+
+static kvs_status take_expiry(struct command_input *input, uint32_t expires, struct kvs_error *err)
+{
+    if (input->expires != KVS_CLIENT_EXPIRES_NEVER)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "only one of --expire and --keep-ttl can be given");
+    input->expires = expires;
+    return expires == KVS_CLIENT_EXPIRES_IN ? command_parse_time(optarg, &input->time_ms, err)
+                                            : KVS_OK;
+}
+
 static kvs_status take_option(struct arguments *arguments, int option, char **argv,
                               struct kvs_error *err)
 {
@@ -94,6 +122,16 @@ static kvs_status take_option(struct arguments *arguments, int option, char **ar
     case 'r':
         arguments->input.raw = true;
         return KVS_OK;
+    case 'n':
+        return take_condition(&arguments->input, KVS_CLIENT_IF_ABSENT, err);
+    case 'x':
+        return take_condition(&arguments->input, KVS_CLIENT_IF_PRESENT, err);
+    case 'e':
+        return take_condition(&arguments->input, KVS_CLIENT_IF_EQUAL, err);
+    case 'E':
+        return take_expiry(&arguments->input, KVS_CLIENT_EXPIRES_IN, err);
+    case 'k':
+        return take_expiry(&arguments->input, KVS_CLIENT_EXPIRES_KEEP, err);
     case 'V':
         arguments->action = ARGUMENTS_VERSION;
         return KVS_OK;
@@ -118,8 +156,13 @@ static kvs_status check_complete(const struct arguments *arguments, struct kvs_e
     const struct command *command = arguments->command;
     if (command == NULL)
         return kvs_error_set(err, KVS_INVALID, 0, "a command is missing");
-    if (arguments->input.operand_count < command->operand_count)
+    if (arguments->input.operand_count < command->operand_least)
         return kvs_error_set(err, KVS_INVALID, 0, "%s needs %s", command->name, command->operands);
+    if ((arguments->input.condition != KVS_CLIENT_IF_ALWAYS ||
+         arguments->input.expires != KVS_CLIENT_EXPIRES_NEVER) &&
+        (command->flags & COMMAND_TAKES_SET_OPTIONS) == 0)
+        return kvs_error_set(err, KVS_INVALID, 0, "%s takes no condition and no expiry",
+                             command->name);
     if (arguments->input.raw && (command->flags & COMMAND_TAKES_RAW) == 0)
         return kvs_error_set(err, KVS_INVALID, 0, "%s does not take --raw", command->name);
     return KVS_OK;
@@ -173,6 +216,12 @@ bool arguments_print_help(FILE *out)
         "  --insecure        take any certificate of the server\n"
         "  --raw             get: write exactly the value's bytes, without a newline;\n"
         "                    a missing key is then an error\n"
+        "  --if-absent, --if-present, --if-equal OLD\n"
+        "                    set: only if there is no such key, there is one, or it has this "
+        "value;\n"
+        "                    otherwise it fails\n"
+        "  --expire TIME     set: let it expire in TIME (500ms, 10s, 5m, 2h)\n"
+        "  --keep-ttl        set: let it expire when it would have\n"
         "  --                what follows are arguments, even if they begin with '-'\n"
         "  -V, --version     print the version\n"
         "  -h, --help        print this help\n"

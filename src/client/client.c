@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/secret.h"
+#include "client/call.h"
 #include "client/channel.h"
 #include "protocol/native.h"
 
@@ -42,6 +43,7 @@ struct kvs_client {
     uint64_t request_timeout_ms;
     uint64_t id_last;       /* of requests; 0 is never used: a server says it where it knows none */
     struct buffer input;    /* the last reply, which views of the caller point into */
+    struct buffer output;   /* the body of a request that is put together (call.h) */
     char *password;         /* owned; NULL: none */
     struct client_tls *tls; /* owned; NULL: none */
 };
@@ -134,6 +136,7 @@ void kvs_client_free(struct kvs_client *client)
     channel_close(&client->channel);
     client_tls_free(client->tls);
     buffer_deinit(&client->input);
+    buffer_deinit(&client->output);
     if (client->password != NULL)
         secret_free(client->password, strlen(client->password));
     free(client);
@@ -295,9 +298,8 @@ static kvs_status ensure_connection(struct kvs_client *client, struct kvs_error 
     return status;
 }
 
-/* One request from the caller's arguments to the server's status. *ret_body is set with KVS_OK. */
-static kvs_status client_call(struct kvs_client *client, struct request *request,
-                              struct kvs_bytes *ret_body, struct kvs_error *err)
+kvs_status client_call(struct kvs_client *client, struct request *request,
+                       struct kvs_bytes *ret_body, struct kvs_error *err)
 {
     struct native_reply reply;
     kvs_status status = check_sizes(request, err);
@@ -316,9 +318,18 @@ static kvs_status client_call(struct kvs_client *client, struct request *request
         bytes_of(buffer_content(&client->input) + NATIVE_HEADER_SIZE, reply.body_size);
     if (reply.status < 0)
         return server_fault(client, reply.status, body, err);
-    if (reply.status == KVS_OK)
+    if (reply.status == KVS_OK || reply.status == KVS_CONDITION_FAILED)
         *ret_body = body;
     return reply.status;
+}
+
+struct buffer *client_body(struct kvs_client *client)
+{
+    if (client->output.cap > INPUT_KEPT_MAX)
+        buffer_deinit(&client->output);
+    else
+        buffer_consume(&client->output, buffer_size(&client->output));
+    return &client->output;
 }
 
 kvs_status kvs_client_ping(struct kvs_client *client, struct kvs_error *err)

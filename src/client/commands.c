@@ -1,7 +1,7 @@
 /*
  * See commands.h. A new command is a row of the table and its function.
  *
- * Output goes through print(), which flushes and checks: a full disk or a closed stdout makes the
+ * Output goes through command_print(), which flushes and checks: a full disk or a closed stdout makes the
  * command fail instead of losing its result silently.
  */
 #include "client/commands.h"
@@ -14,12 +14,12 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "client/commands_keys.h"
 #include "protocol/native.h"
 
 #define STDIN_CHUNK ((size_t)65536)
 
-/* Writes bytes and then end to stdout. */
-static kvs_status print(struct kvs_bytes bytes, const char *end, struct kvs_error *err)
+kvs_status command_print(struct kvs_bytes bytes, const char *end, struct kvs_error *err)
 {
     size_t size = (size_t)bytes.len;
     if ((size > 0 && fwrite(bytes.ptr, 1, size, stdout) != size) || fputs(end, stdout) == EOF ||
@@ -67,7 +67,18 @@ static kvs_status run_set(struct kvs_client *client, const struct command_input 
             return status;
         value = bytes_of(buffer_content(&from_stdin), buffer_size(&from_stdin));
     }
-    return kvs_client_set(client, bytes_of_text(input->operands[0]), value, err);
+    struct kvs_bytes key = bytes_of_text(input->operands[0]);
+    if (input->condition == KVS_CLIENT_IF_ALWAYS && input->expires == KVS_CLIENT_EXPIRES_NEVER)
+        return kvs_client_set(client, key, value, err);
+    struct kvs_client_op op = {.kind = KVS_CLIENT_SET,
+                               .condition = input->condition,
+                               .expires = input->expires,
+                               .time_ms = input->time_ms,
+                               .key = key,
+                               .value = value};
+    if (input->expected != NULL)
+        op.expected = bytes_of_text(input->expected);
+    return kvs_client_batch(client, &op, 1, KVS_CLIENT_ALL_OR_NONE, err);
 }
 
 static kvs_status run_get(struct kvs_client *client, const struct command_input *input,
@@ -76,10 +87,10 @@ static kvs_status run_get(struct kvs_client *client, const struct command_input 
     struct kvs_bytes value;
     kvs_status status = kvs_client_get(client, bytes_of_text(input->operands[0]), &value, err);
     if (status == KVS_OK)
-        return print(value, input->raw ? "" : "\n", err);
+        return command_print(value, input->raw ? "" : "\n", err);
     /* With --raw nothing but a value may appear on stdout: a missing key is then a failure. */
     if (status == KVS_NOT_FOUND && !input->raw)
-        return print(bytes_of_text("Key not found"), "\n", err);
+        return command_print(bytes_of_text("Key not found"), "\n", err);
     return status;
 }
 
@@ -94,7 +105,7 @@ static kvs_status run_ping(struct kvs_client *client, const struct command_input
 {
     (void)input;
     kvs_status status = kvs_client_ping(client, err);
-    return status == KVS_OK ? print(bytes_of_text("PONG"), "\n", err) : status;
+    return status == KVS_OK ? command_print(bytes_of_text("PONG"), "\n", err) : status;
 }
 
 static kvs_status run_stats(struct kvs_client *client, const struct command_input *input,
@@ -103,16 +114,25 @@ static kvs_status run_stats(struct kvs_client *client, const struct command_inpu
     (void)input;
     struct kvs_bytes text;
     kvs_status status = kvs_client_stats(client, &text, err);
-    return status == KVS_OK ? print(text, "", err) : status;
+    return status == KVS_OK ? command_print(text, "", err) : status;
 }
 
 const struct command commands[] = {
-    {"set", "KEY VALUE", "store VALUE under KEY; a VALUE of - is read from standard input", 2, 0,
-     run_set},
-    {"get", "KEY", "print the value of KEY, or 'Key not found'", 1, COMMAND_TAKES_RAW, run_get},
-    {"rm", "KEY", "remove KEY; fails if there is none", 1, 0, run_remove},
-    {"ping", "", "print PONG if the server answers", 0, 0, run_ping},
-    {"stats", "", "print the server's figures, one 'NAME VALUE' a line", 0, 0, run_stats},
+    {"set", "KEY VALUE", "store VALUE under KEY; a VALUE of - is read from standard input", 2, 2,
+     COMMAND_TAKES_SET_OPTIONS, run_set},
+    {"get", "KEY", "print the value of KEY, or 'Key not found'", 1, 1, COMMAND_TAKES_RAW, run_get},
+    {"rm", "KEY", "remove KEY; fails if there is none", 1, 1, 0, run_remove},
+    {"incr", "KEY [STEP]", "add STEP (1) to the integer at KEY, print the sum", 1, 2, 0,
+     command_run_increment},
+    {"mget", "KEY...", "print the values of several keys, a line each", 1, COMMAND_OPERANDS_MAX, 0,
+     command_run_mget},
+    {"scan", "[PATTERN]", "print all keys, or those that match (*, ?, [a-z])", 0, 1, 0,
+     command_run_scan},
+    {"expire", "KEY TIME", "let KEY expire in 500ms, 10s, 5m, 2h; or never", 2, 2, 0,
+     command_run_expire},
+    {"ttl", "KEY", "print in how many seconds KEY expires, or 'never'", 1, 1, 0, command_run_ttl},
+    {"ping", "", "print PONG if the server answers", 0, 0, 0, run_ping},
+    {"stats", "", "print the server's figures, one 'NAME VALUE' a line", 0, 0, 0, run_stats},
 };
 const uint32_t command_count = sizeof(commands) / sizeof(commands[0]);
 

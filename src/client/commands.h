@@ -7,7 +7,7 @@
 
 #include <kvs/client.h>
 
-#define COMMAND_OPERANDS_MAX 4u
+#define COMMAND_OPERANDS_MAX 64u
 
 /* What was typed behind a command's name. The strings are those of argv. */
 struct command_input {
@@ -15,11 +15,17 @@ struct command_input {
     uint32_t operand_count;
     uint32_t literal_index; /* operands from here on came behind "--": "-" is just a dash there */
     bool raw;               /* --raw */
+    /* Of set. */
+    uint32_t condition;   /* KVS_CLIENT_IF_*: --if-absent, --if-present, --if-equal */
+    const char *expected; /* of --if-equal */
+    uint32_t expires;     /* KVS_CLIENT_EXPIRES_*: --keep-ttl, --expire */
+    int64_t time_ms;      /* of --expire */
 };
 
 /* clang-format off */
 enum { /* command.flags */
-    COMMAND_TAKES_RAW = 1u << 0
+    COMMAND_TAKES_RAW         = 1u << 0,
+    COMMAND_TAKES_SET_OPTIONS = 1u << 1 /* conditions and expiry */
 };
 /* clang-format on */
 
@@ -27,7 +33,8 @@ struct command {
     const char *name;
     const char *operands; /* as in the help: "KEY VALUE" */
     const char *summary;
-    uint32_t operand_count;
+    uint32_t operand_least;
+    uint32_t operand_most;
     uint32_t flags; /* COMMAND_* */
 
     /*

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "command/native_keys.h"
 #include "command/value.h"
 #include "protocol/native.h"
 
@@ -164,11 +165,32 @@ static const struct command commands[] = {
      .loading_ok = true,
      .read = read_hello},
     {.id = REQUEST_GET, .name = "get", .read = read_get},
-    {.id = REQUEST_SET, .name = "set", .prepare = prepare_set},
-    {.id = REQUEST_REMOVE, .name = "remove", .prepare = prepare_remove},
+    {.id = REQUEST_SET,
+     .name = "set",
+     .prepare = prepare_set,
+     .run = native_run_set,
+     .writes = true},
+    {.id = REQUEST_REMOVE,
+     .name = "remove",
+     .prepare = prepare_remove,
+     .run = native_run_remove,
+     .writes = true},
     {.id = REQUEST_STATS, .name = "stats", .loading_ok = true, .read = read_stats},
     {.id = REQUEST_AUTH, .name = "auth", .before_login = true, .loading_ok = true},
+    {.id = REQUEST_BATCH, .name = "batch", .run = native_run_batch, .writes = true},
+    {.id = REQUEST_INCREMENT, .name = "increment", .run = native_run_increment, .writes = true},
+    {.id = REQUEST_MGET, .name = "mget", .run = native_run_mget},
+    {.id = REQUEST_SCAN, .name = "scan", .run = native_run_scan},
+    {.id = REQUEST_EXPIRE, .name = "expire", .run = native_run_expire, .writes = true},
+    {.id = REQUEST_LOOK, .name = "look", .run = native_run_look},
 };
+
+bool command_needs_run(const struct command *command, const struct store *store,
+                       const struct request *request)
+{
+    return command->id == REQUEST_SET ? !value_is_plain(request->value, VALUE_NEVER)
+                                      : store_is_expiring(store);
+}
 
 const struct command *command_find(uint32_t id)
 {

@@ -36,6 +36,8 @@ struct command_context {
     const struct resp_table *resp_commands; /* of the Redis protocol */
 };
 
+struct native_call;
+
 /* Where a reply goes. */
 struct command_reply {
     const struct codec *codec;
@@ -55,7 +57,17 @@ struct command {
     /* A write: turns the request into an operation, whose views are the request's. NULL for a read.
      */
     void (*prepare)(const struct request *request, struct kvs_op *op);
+    /* Runs over a transaction (native_keys.h): the only way of those that read, decide and write, and
+       the one of writes for which an operation alone is not enough (command_needs_run). NULL for
+       others. */
+    kvs_status (*run)(struct native_call *call);
+    bool writes; /* with run: its transaction is committed */
 };
+
+/* True for a write that must go through run: its value looks like a stored one with a trailer, or
+   whether the key is there depends on whether it expired. */
+bool command_needs_run(const struct command *command, const struct store *store,
+                       const struct request *request);
 
 /* The command of a request's number; NULL when there is none. */
 const struct command *command_find(uint32_t id);

@@ -75,6 +75,7 @@ static kvs_status check_body(const struct request *request, const uint8_t *body,
     switch (request->command) {
     case REQUEST_GET:
     case REQUEST_REMOVE:
+    case REQUEST_LOOK:
         return check_key(body_size, limits, err);
     case REQUEST_SET:
         if (body_size < NATIVE_SET_PREFIX)
@@ -96,6 +97,12 @@ static kvs_status check_body(const struct request *request, const uint8_t *body,
                                  "a password of %u bytes is over the limit of %u bytes", body_size,
                                  NATIVE_PASSWORD_MAX);
         return KVS_OK;
+    case REQUEST_BATCH:
+    case REQUEST_INCREMENT:
+    case REQUEST_MGET:
+    case REQUEST_SCAN:
+    case REQUEST_EXPIRE:
+        return KVS_OK; /* the command looks into it */
     case REQUEST_HELLO:
     case REQUEST_STATS:
         if (body_size != 0)
@@ -114,10 +121,11 @@ static void view_body(struct request *request, const uint8_t *body, uint32_t bod
         request->key = bytes_of(body + NATIVE_SET_PREFIX, key_size);
         request->value =
             bytes_of(body + NATIVE_SET_PREFIX + key_size, body_size - NATIVE_SET_PREFIX - key_size);
-    } else if (request->command == REQUEST_PING || request->command == REQUEST_AUTH) {
-        request->value = bytes_of(body, body_size);
-    } else {
+    } else if (request->command == REQUEST_GET || request->command == REQUEST_REMOVE ||
+               request->command == REQUEST_LOOK) {
         request->key = bytes_of(body, body_size);
+    } else {
+        request->value = bytes_of(body, body_size);
     }
 }
 

@@ -10,8 +10,9 @@
  *     0  u8   0xC8           2  i16  status            8  u64  request id
  *     1  u8   version, 1     4  u32  body bytes       16  body
  * Bodies. get, remove: the key. set: u32 key bytes, key, value (the rest). ping: anything, echoed.
- * auth: the password. hello, stats: empty; the reply is text, a "name value" line each. The body of a reply with a
- * negative status is the error message.
+ * auth: the password. hello, stats: empty; the reply is text, a "name value" line each. look: the key.
+ * batch, increment, mget, scan, expire: see native_body.h. The body of a reply with a negative status is the
+ * error message.
  */
 #ifndef PROTOCOL_NATIVE_H
 #define PROTOCOL_NATIVE_H
@@ -26,6 +27,7 @@
 #define NATIVE_MAGIC_REPLY   0xC8u
 #define NATIVE_VERSION       1u
 #define NATIVE_HEADER_SIZE   16u
+#define NATIVE_ID_OFFSET     8u /* of the request id in the header */
 #define NATIVE_SET_PREFIX    4u /* bytes of the key length in front of a set's key */
 
 #define NATIVE_PASSWORD_MAX 512u /* bytes */

@@ -19,6 +19,12 @@ enum request_command {
     REQUEST_REMOVE = 5,
     REQUEST_STATS = 6,
     REQUEST_AUTH = 7,
+    REQUEST_BATCH = 8,
+    REQUEST_INCREMENT = 9,
+    REQUEST_MGET = 10,
+    REQUEST_SCAN = 11,
+    REQUEST_EXPIRE = 12,
+    REQUEST_LOOK = 13,
 };
 
 struct request {

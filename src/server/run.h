@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "command/command.h"
 #include "command/resp_command.h"
 #include "command/transaction.h"
 
@@ -13,11 +14,12 @@
 struct run {
     struct transaction *txn; /* owned */
     const struct resp_command *command;
-    uint32_t index;          /* of the command in the table */
-    struct buffer reply;     /* sent once the commit is done, thrown away if it fails */
-    kvs_status reply_status; /* of writing it */
-    kvs_status status;       /* of the commit */
-    uint64_t size;           /* bytes of the request */
+    const struct command *native; /* instead of it, in a session of the native protocol */
+    uint32_t index;               /* of the command in the table */
+    struct buffer reply;          /* sent once the commit is done, thrown away if it fails */
+    kvs_status reply_status;      /* of writing it; native: the reply's own */
+    kvs_status status;            /* of the commit */
+    uint64_t size;                /* bytes of the request */
     uint32_t attempts;
     struct run *next; /* in a worker's list of spares */
 };

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "protocol/codec.h"
+#include "server/session_native.h"
 
 #define STRANGER_MAX 1024u /* bytes of a key or value of who has not logged in */
 #define LOG_IN_FIRST                                                                               \
@@ -57,7 +58,8 @@ static enum session_step serve_writes(struct session *session, struct worker *wo
     if (group == NULL)
         return SESSION_ABORT;
     while (add_write(group, store, next) && look_ahead(session, group->input_size, next) &&
-           next->command->prepare != NULL)
+           next->command->prepare != NULL &&
+           !command_needs_run(next->command, store, &next->request))
         continue;
     return session_submit_writes(session, worker, group);
 }
@@ -185,8 +187,11 @@ static enum session_step serve_request(struct session *session, struct worker *w
     }
     if (!next->command->loading_ok && !store_is_open(session->service->commands->store))
         return serve_loading(session, worker, next);
-    if (next->command->prepare != NULL)
+    if (next->command->prepare != NULL &&
+        !command_needs_run(next->command, session->service->commands->store, &next->request))
         return serve_writes(session, worker, next);
+    if (next->command->run != NULL)
+        return session_native_run(session, worker, next->command, &next->request, next->size);
     if (next->request.command == REQUEST_GET)
         return serve_gets(session, worker, next);
     struct command_reply reply = {&native_codec, &session->output};

@@ -101,7 +101,8 @@ static void each_command_is_known(void **state)
     assert_ptr_equal(arguments.command, command_find("stats"));
     assert_null(command_find("nothing"));
     for (uint32_t i = 0; i < command_count; i++) {
-        assert_true(commands[i].operand_count <= COMMAND_OPERANDS_MAX);
+        assert_true(commands[i].operand_least <= commands[i].operand_most);
+        assert_true(commands[i].operand_most <= COMMAND_OPERANDS_MAX);
         assert_ptr_equal(command_find(commands[i].name), &commands[i]);
     }
 }

@@ -212,15 +212,17 @@ static void text_commands_name_what_there_is(void **state)
 static void each_number_finds_its_command(void **state)
 {
     (void)state;
-    for (uint32_t id = REQUEST_PING; id <= REQUEST_AUTH; id++) {
+    for (uint32_t id = REQUEST_PING; id <= REQUEST_LOOK; id++) {
         const struct command *command = command_find(id);
         assert_non_null(command);
         assert_int_equal(command->id, id);
-        /* Each is a read or a write; auth is neither, it changes the session. */
-        assert_true((command->read == NULL) != (command->prepare == NULL) || id == REQUEST_AUTH);
+        /* Each is a read, a write, or run; auth is neither, it changes the session. */
+        assert_true((command->read != NULL) + (command->prepare != NULL || command->run != NULL) +
+                        (id == REQUEST_AUTH) ==
+                    1);
     }
     assert_null(command_find(0));
-    assert_null(command_find(REQUEST_AUTH + 1));
+    assert_null(command_find(REQUEST_LOOK + 1));
     assert_null(command_find(UINT32_MAX));
 }
 

@@ -4,10 +4,17 @@
  */
 #include "support/support.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <kvs/client.h>
 
 #include "base/bytes.h"
 #include "protocol/native.h"
@@ -92,6 +99,70 @@ static void the_example_requests_are_what_a_client_sends(void **state)
     check_request("get request", &get);
 }
 
+/* Sent by the library to a socket of ours, which answers as the page says. */
+struct batch_example {
+    int listener;
+    uint8_t request[FRAME_MAX];
+    size_t request_size;
+};
+
+static void *answer_batch(void *arg)
+{
+    struct batch_example *example = arg;
+    uint8_t reply[FRAME_MAX];
+    size_t size = read_block("batch reply", reply);
+    int fd = accept4(example->listener, NULL, NULL, SOCK_CLOEXEC);
+    example->request_size = 0;
+    while (fd >= 0 && example->request_size < NATIVE_HEADER_SIZE + 44u) {
+        ssize_t got =
+            read(fd, example->request + example->request_size, FRAME_MAX - example->request_size);
+        if (got <= 0)
+            break;
+        example->request_size += (size_t)got;
+    }
+    store_le64(reply + NATIVE_ID_OFFSET, load_le64(example->request + NATIVE_ID_OFFSET));
+    (void)!write(fd, reply, size);
+    (void)close(fd);
+    return NULL;
+}
+
+static void the_example_batch_is_what_the_library_sends(void **state)
+{
+    (void)state;
+    struct batch_example example;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t address_size = sizeof(address);
+    uint8_t written[FRAME_MAX];
+    char text[64];
+    pthread_t thread;
+    struct kvs_client *client;
+    example.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(0, bind(example.listener, (struct sockaddr *)&address, sizeof(address)));
+    assert_int_equal(0, listen(example.listener, 1));
+    assert_int_equal(0, getsockname(example.listener, (struct sockaddr *)&address, &address_size));
+    assert_int_equal(0, pthread_create(&thread, NULL, answer_batch, &example));
+    (void)snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(address.sin_port));
+    struct kvs_client_config config = {.size = sizeof(config), .address = text};
+    struct kvs_client_op op = {.kind = KVS_CLIENT_SET,
+                               .condition = KVS_CLIENT_IF_EQUAL,
+                               .expires = KVS_CLIENT_EXPIRES_IN,
+                               .time_ms = 10000,
+                               .key = bytes_of_text("city"),
+                               .value = bytes_of_text("Rome"),
+                               .expected = bytes_of_text("Oslo"),
+                               .status = KVS_INTERNAL};
+    assert_int_equal(KVS_OK, kvs_client_new(&config, &client, NULL));
+    assert_int_equal(KVS_OK, kvs_client_batch(client, &op, 1, KVS_CLIENT_ALL_OR_NONE, NULL));
+    assert_int_equal(KVS_OK, op.status);
+    assert_int_equal(0, pthread_join(thread, NULL));
+    kvs_client_free(client);
+    (void)close(example.listener);
+    size_t size = read_block("batch request", written);
+    store_le64(example.request + NATIVE_ID_OFFSET, 3); /* the library counts from 1 */
+    assert_int_equal(size, example.request_size);
+    assert_memory_equal(written, example.request, size);
+}
+
 static void the_example_replies_are_what_a_server_sends(void **state)
 {
     (void)state;
@@ -164,7 +235,9 @@ static void the_table_of_commands_is_that_of_the_code(void **state)
     static const struct named_status commands[] = {
         {REQUEST_PING, "ping"}, {REQUEST_HELLO, "hello"},   {REQUEST_GET, "get"},
         {REQUEST_SET, "set"},   {REQUEST_REMOVE, "remove"}, {REQUEST_STATS, "stats"},
-        {REQUEST_AUTH, "auth"},
+        {REQUEST_AUTH, "auth"}, {REQUEST_BATCH, "batch"},   {REQUEST_INCREMENT, "increment"},
+        {REQUEST_MGET, "mget"}, {REQUEST_SCAN, "scan"},     {REQUEST_EXPIRE, "expire"},
+        {REQUEST_LOOK, "look"},
     };
     size_t found = 0;
     char line[LINE_SIZE];
@@ -186,6 +259,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example_requests_are_what_a_client_sends),
+        cmocka_unit_test(the_example_batch_is_what_the_library_sends),
         cmocka_unit_test(the_example_replies_are_what_a_server_sends),
         cmocka_unit_test(the_table_of_statuses_is_that_of_the_header),
         cmocka_unit_test(the_table_of_commands_is_that_of_the_code),

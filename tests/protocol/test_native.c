@@ -12,6 +12,7 @@
 
 #define KEY_MAX   100u /* the limits of most tests */
 #define VALUE_MAX 1000u
+#define BODY_MAX  (4u + KEY_MAX + VALUE_MAX)
 #define FRAME_MAX 4096u
 
 static const struct request_limits small_limits = {KEY_MAX, VALUE_MAX};
@@ -73,6 +74,12 @@ static const struct request good_requests[] = {
     {.id = UINT64_MAX, .command = REQUEST_HELLO},
     {.id = 9, .command = REQUEST_AUTH, .value = {"open sesame", 11}},
     {.id = UINT64_C(0x8877665544332211), .command = REQUEST_STATS},
+    {.id = 10, .command = REQUEST_BATCH, .value = {filler, VALUE_MAX}},
+    {.id = 11, .command = REQUEST_INCREMENT, .value = {"12345678key", 11}},
+    {.id = 12, .command = REQUEST_MGET},
+    {.id = 13, .command = REQUEST_SCAN, .value = {filler, 40}},
+    {.id = 14, .command = REQUEST_EXPIRE, .value = {filler, 17}},
+    {.id = 15, .command = REQUEST_LOOK, .key = {"key", 3}},
     {.id = 3, .command = REQUEST_GET, .key = {"\0", 1}},
     {.id = 4, .command = REQUEST_GET, .key = {filler, KEY_MAX}},
     {.id = 5, .command = REQUEST_REMOVE, .key = {"key", 3}},
@@ -209,7 +216,7 @@ static void a_request_that_cannot_be_served_can_be_skipped(void **state)
     (void)state;
     const struct refusal refusals[] = {
         {{0xC7, 1, 0, 0, 5}, KVS_UNSUPPORTED, "command 0 is not known"},
-        {{0xC7, 1, REQUEST_AUTH + 1, 0, 0}, KVS_UNSUPPORTED, "command 8 is not known"},
+        {{0xC7, 1, REQUEST_LOOK + 1, 0, 0}, KVS_UNSUPPORTED, "command 14 is not known"},
         {{0xC7, 1, REQUEST_AUTH, 0, NATIVE_PASSWORD_MAX + 1}, KVS_TOO_LARGE, "limit of 512"},
         {{0xC7, 1, 255, 0, 1104}, KVS_UNSUPPORTED, "command 255 is not known"},
         {{0xC7, 1, REQUEST_GET, 1, 3}, KVS_UNSUPPORTED, "flags 0x01"},
@@ -339,8 +346,10 @@ static void check_promises(const uint8_t *bytes, size_t size)
     switch (decoded.result) {
     case DECODE_REQUEST:
         assert_true(decoded.size <= size);
-        assert_true(request->command >= REQUEST_PING && request->command <= REQUEST_AUTH);
-        assert_true(request->key.len <= KEY_MAX && request->value.len <= VALUE_MAX);
+        assert_true(request->command >= REQUEST_PING && request->command <= REQUEST_LOOK);
+        assert_true(request->key.len <= KEY_MAX);
+        assert_true(request->value.len <=
+                    (request->command >= REQUEST_BATCH ? BODY_MAX : VALUE_MAX));
         /* The views lie inside the frame: reading them is no overrun. */
         for (uint64_t i = 0; i < request->key.len; i++)
             assert_int_equal(((const uint8_t *)request->key.ptr)[i],
