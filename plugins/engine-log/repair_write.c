@@ -2,6 +2,7 @@
  * Reporting what is lost, and writing what is not: into a store that is opened and closed like any
  * other, so that it is whole and durable when it is closed.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,5 +203,9 @@ kvs_status repair_write(struct repair *repair, const char *target_dir, struct kv
     }
     if (status != KVS_OK)
         clear(target_dir);
+    if (status == KVS_NO_SPACE)
+        return kvs_error_set(err, status, ENOSPC,
+                             "the disk of %s is full: salvage into a directory on a larger one",
+                             target_dir);
     return status;
 }
