@@ -30,6 +30,8 @@ struct transport_layer {
        the socket. Another errno: it is broken for good. */
     ssize_t (*read)(struct transport *transport, void *to, size_t size);
     ssize_t (*write)(struct transport *transport, const void *from, size_t size);
+    /* After a read that gave something: true when nothing is left, neither here nor in the socket. */
+    bool (*is_drained)(const struct transport *transport);
     /* Tells the peer that nothing more will come; not the socket's shutdown. Best effort. */
     void (*end_output)(struct transport *transport);
     /* What the socket must be ready for (POLLIN, POLLOUT) after EAGAIN, for those who poll. */
@@ -80,11 +82,13 @@ static inline ssize_t transport_write(struct transport *transport, const void *f
 }
 
 /* True when a read that asked for `size` bytes and got `received` says that nothing is left until the
-   next event. A layer's short read says nothing: it gives what one record held. */
+   next event. A layer's short read says nothing by itself: it gives what one record held. */
 static inline bool transport_is_drained(const struct transport *transport, size_t received,
                                         size_t size)
 {
-    return received < size && transport->layer == NULL;
+    if (transport->layer != NULL)
+        return transport->layer->is_drained(transport);
+    return received < size;
 }
 
 /* What to poll() for when reading (or writing) gave EAGAIN. */

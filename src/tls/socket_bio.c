@@ -7,9 +7,26 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#define DRAINED 1 /* bit 0 of the BIO's data; the socket is above it */
+
+static intptr_t data_of(BIO *bio)
+{
+    return (intptr_t)BIO_get_data(bio);
+}
+
 static int fd_of(BIO *bio)
 {
-    return (int)(intptr_t)BIO_get_data(bio);
+    return (int)(data_of(bio) >> 1);
+}
+
+static void set_data(BIO *bio, int fd, bool drained)
+{
+    BIO_set_data(bio, (void *)(((intptr_t)fd << 1) | (drained ? DRAINED : 0)));
+}
+
+bool socket_bio_is_drained(BIO *bio)
+{
+    return (data_of(bio) & DRAINED) != 0;
 }
 
 static int bio_write(BIO *bio, const char *from, size_t size, size_t *ret_written)
@@ -36,6 +53,7 @@ static int bio_read(BIO *bio, char *to, size_t size, size_t *ret_read)
         received = recv(fd_of(bio), to, size, 0);
     while (received < 0 && errno == EINTR);
     if (received > 0) {
+        set_data(bio, fd_of(bio), (size_t)received < size);
         *ret_read = (size_t)received;
         return 1;
     }
@@ -81,7 +99,7 @@ BIO *socket_bio_new(int fd)
     BIO *bio = method != NULL ? BIO_new(method) : NULL;
     if (bio == NULL)
         return NULL;
-    BIO_set_data(bio, (void *)(intptr_t)fd);
+    set_data(bio, fd, false);
     BIO_set_init(bio, 1);
     return bio;
 }

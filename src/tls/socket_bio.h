@@ -3,8 +3,12 @@
 #define TLS_SOCKET_BIO_H
 
 #include <openssl/bio.h>
+#include <stdbool.h>
 
 /* Makes a BIO over a socket, which stays the caller's. NULL: out of memory. Any thread. */
 BIO *socket_bio_new(int fd);
+
+/* True when the last that was received left the socket empty. */
+bool socket_bio_is_drained(BIO *bio);
 
 #endif

@@ -164,6 +164,11 @@ bool tls_stream_is_established(const struct tls_stream *stream)
     return SSL_is_init_finished(stream->ssl) == 1;
 }
 
+bool tls_stream_is_drained(const struct tls_stream *stream)
+{
+    return SSL_has_pending(stream->ssl) == 0 && socket_bio_is_drained(SSL_get_rbio(stream->ssl));
+}
+
 bool tls_stream_is_quiet(struct tls_stream *stream)
 {
     char byte;

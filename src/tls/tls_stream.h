@@ -40,6 +40,9 @@ ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t siz
 int tls_stream_handshake(struct tls_stream *stream);
 bool tls_stream_is_established(const struct tls_stream *stream);
 
+/* After a read that gave something: true when nothing is left, neither here nor in the socket. */
+bool tls_stream_is_drained(const struct tls_stream *stream);
+
 /* True between two messages: nothing was received that is not read, and the peer has not ended. */
 bool tls_stream_is_quiet(struct tls_stream *stream);
 
