@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/store_marker.h"
+
 #define NAME_PREFIX  "checkpoint-"
 #define NAME_PATTERN "^checkpoint-[0-9]{8}T[0-9]{6}\\.[0-9]{3}Z$"
 #define NAME_SIZE    64u
@@ -67,14 +69,21 @@ static gint newest_first(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)b, *(const char *const *)a);
 }
 
-/* The checkpoints that are there, newest first. */
+/* False: it was cut off, or is being made by somebody else. */
+static bool is_whole(const char *folder, const char *name)
+{
+    g_autofree char *marker = g_build_filename(folder, name, STORE_MARKER_NAME, NULL);
+    return access(marker, F_OK) == 0;
+}
+
+/* The checkpoints that are whole, newest first. */
 static GPtrArray *list_checkpoints(const char *folder)
 {
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     GDir *dir = g_dir_open(folder, 0, NULL);
     const char *name;
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        if (g_regex_match_simple(NAME_PATTERN, name, 0, 0))
+        if (g_regex_match_simple(NAME_PATTERN, name, 0, 0) && is_whole(folder, name))
             g_ptr_array_add(names, g_strdup(name));
     }
     if (dir != NULL)

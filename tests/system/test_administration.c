@@ -4,11 +4,13 @@
 #include "support/support.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/wire.h"
@@ -149,6 +151,30 @@ static void checkpoints_are_stores_and_the_newest_stay(void **state)
     free(last);
 }
 
+/* What a crash left is not counted among those that stay. */
+static void a_checkpoint_that_was_cut_off_takes_no_place(void **state)
+{
+    struct world *world = *state;
+    char *last = NULL;
+    char *cut_off = path_join(world->checkpoints, "checkpoint-29991231T235959.000Z");
+    char *mark = path_join(cut_off, "kvs.incomplete");
+    start(world, world->data_dir);
+    expect(world, "SAVE", "+OK");
+    assert_int_equal(0, mkdir(cut_off, 0700));
+    int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    expect(world, "SAVE", "+OK");
+    assert_int_equal(count_checkpoints(world, &last), 3);
+    expect(world, "SAVE", "+OK");
+    assert_int_equal(count_checkpoints(world, &last), 3);
+    assert_int_equal(0, access(mark, F_OK));
+    server_process_stop(&world->server);
+    free(mark);
+    free(cut_off);
+    free(last);
+}
+
 static void what_was_slow_is_shown_without_passwords(void **state)
 {
     struct world *world = *state;
@@ -247,6 +273,8 @@ static void without_a_folder_saving_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_checkpoint_that_was_cut_off_takes_no_place, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(checkpoints_are_stores_and_the_newest_stay, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_was_slow_is_shown_without_passwords, set_up,
