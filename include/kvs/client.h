@@ -36,7 +36,8 @@ enum {                               /* kvs_client_config.flags */
 struct kvs_client_config {
     uint32_t size;
     uint32_t reserved;           /* 0 */
-    const char *address;         /* "IP:PORT", "[IPv6]:PORT" or "unix:PATH"; NULL: 127.0.0.1:4000 */
+    const char *address;         /* "IP:PORT", "[IPv6]:PORT" or "unix:PATH", with "tls:" in front
+                             for KVS_CLIENT_TLS; NULL: 127.0.0.1:4000 */
     uint64_t connect_timeout_ms; /* 0: 5000 */
     uint64_t request_timeout_ms; /* 0: 30000; from sending to the whole reply */
     const char *password;        /* given to the server at each connection; NULL: none */

@@ -128,9 +128,10 @@ KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_run(struct kvs_server *server, str
 KVS_EXPORT void kvs_server_stop(struct kvs_server *server);
 
 /*
- * Takes over what can change while it serves: log_level. Everything else in config is looked at only
- * to say what has changed and needs a restart, which the log then names. KVS_OK, or KVS_INVALID: then
- * nothing was taken over. From any thread, one at a time, while it runs or before.
+ * Takes over what can change while it serves: log_level, limits, passwords, certificates (files are read
+ * again), socket_no_auth, login_timeout_ms. Everything else in config is looked at only to say what has
+ * changed and needs a restart, which the log then names. KVS_OK; KVS_INVALID, or what reading the files
+ * gave: then nothing was taken over. From any thread, one at a time, while it runs or before.
  */
 KVS_EXPORT KVS_MUST_USE kvs_status kvs_server_reload(struct kvs_server *server,
                                                      const struct kvs_server_config *config,

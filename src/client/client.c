@@ -31,6 +31,8 @@
 #define CONNECT_TIMEOUT_MS UINT64_C(5000)
 #define REQUEST_TIMEOUT_MS UINT64_C(30000)
 
+#define TLS_PREFIX "tls:" /* of an address, as servers write theirs */
+
 #define REPLY_BODY_MAX (NATIVE_VALUE_MAX + 65536u) /* bytes: a value, or text of a sane size */
 #define INPUT_KEPT_MAX ((size_t)1 << 20)           /* bytes */
 
@@ -97,6 +99,10 @@ kvs_status kvs_client_new(const struct kvs_client_config *config, struct kvs_cli
     /* Whole members only: what an older caller did not know is 0. */
     uint32_t size = config->size < sizeof(known) ? config->size & ~7u : (uint32_t)sizeof(known);
     memcpy(&known, config, size);
+    if (known.address != NULL && strncmp(known.address, TLS_PREFIX, strlen(TLS_PREFIX)) == 0) {
+        known.address += strlen(TLS_PREFIX);
+        known.flags |= KVS_CLIENT_TLS;
+    }
     kvs_status status = check_flags(&known, err);
     if (status == KVS_OK)
         status =

@@ -21,16 +21,21 @@ static kvs_status read_passwords(struct passwords *passwords, const struct acces
     return passwords_init(passwords, config->password, config->password_file, err);
 }
 
+static void set_policy(struct access *access, const struct access_config *config)
+{
+    atomic_store_explicit(&access->required, access->passwords.count > 0, memory_order_relaxed);
+    atomic_store_explicit(&access->socket_no_auth, config->socket_no_auth, memory_order_relaxed);
+}
+
 kvs_status access_init(struct access *access, const struct access_config *config,
                        const struct log *log, struct kvs_error *err)
 {
     memset(access, 0, sizeof(*access));
     (void)pthread_mutex_init(&access->lock, NULL);
     access->log = log;
-    access->socket_no_auth = config->socket_no_auth;
     kvs_status status = read_passwords(&access->passwords, config, err);
     if (status == KVS_OK)
-        atomic_store_explicit(&access->required, access->passwords.count > 0, memory_order_relaxed);
+        set_policy(access, config);
     return status;
 }
 
@@ -83,7 +88,7 @@ kvs_status access_reload(struct access *access, const struct access_config *conf
     if (status == KVS_OK) {
         (void)pthread_mutex_lock(&access->lock);
         access->passwords = passwords;
-        atomic_store_explicit(&access->required, passwords.count > 0, memory_order_relaxed);
+        set_policy(access, config);
         (void)pthread_mutex_unlock(&access->lock);
     }
     explicit_bzero(&passwords, sizeof(passwords));

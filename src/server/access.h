@@ -33,7 +33,6 @@ struct access_config {
 struct access {
     /* Constant. */
     const struct log *log;
-    bool socket_no_auth;
 
     pthread_mutex_t lock;
     struct passwords passwords; /* guarded by lock */
@@ -43,6 +42,7 @@ struct access {
     /* Written under lock by a reload, read by whoever accepts: relaxed, a new connection may see
        either. */
     _Atomic uint32_t required;
+    _Atomic uint32_t socket_no_auth;
     _Atomic uint64_t failures; /* wrong passwords since the start; relaxed */
 };
 
@@ -66,7 +66,8 @@ KVS_MUST_USE kvs_status access_check(const struct access *access,
 static inline bool access_needed_at(const struct access *access, const struct listener *listener)
 {
     return atomic_load_explicit(&access->required, memory_order_relaxed) != 0 &&
-           !(access->socket_no_auth && address_is_unix(&listener->address));
+           !(atomic_load_explicit(&access->socket_no_auth, memory_order_relaxed) != 0 &&
+             address_is_unix(&listener->address));
 }
 
 /* As hooks.authenticate and hooks.needs_password. The only user is "default". */

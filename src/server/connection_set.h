@@ -27,7 +27,8 @@ void connection_set_init(struct connection_set *set);
 void connection_set_deinit(struct connection_set *set);
 
 /* Adds one; its input is ended at once if that of the others was. A stranger (connection->deadline_ns is
-   not 0) must be trusted by then; none has an earlier deadline than those before it. */
+   not 0) must be trusted by then; one with an earlier deadline than those
+   before it (the timeout was shortened) is cut off with them. */
 void connection_set_add(struct connection_set *set, struct connection *connection);
 
 /* Cuts the strangers off whose time has run out. Gives the next deadline, UINT64_MAX: there is none, and

@@ -1,6 +1,11 @@
 /* See entrance.h. */
 #include "server/entrance.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX 8192u /* bytes of all addresses; what is longer is compared up to there */
+
 static bool wants_tls(const struct listeners *listeners)
 {
     for (uint32_t i = 0; i < listeners->count; i++) {
@@ -10,12 +15,22 @@ static bool wants_tls(const struct listeners *listeners)
     return false;
 }
 
+/* The addresses as text of its own. NULL: out of memory. */
+static char *describe(const struct listeners *listeners)
+{
+    char text[TEXT_MAX];
+    listeners_format(listeners, text, sizeof(text));
+    return strdup(text);
+}
+
 kvs_status entrance_init(struct entrance *entrance, const struct settings *settings,
                          const struct log *log, struct kvs_error *err)
 {
     const struct kvs_server_config *config = settings->config;
     kvs_status status = listeners_init(&entrance->listeners, config->address, config->listen,
                                        config->listen_count, err);
+    if (status == KVS_OK && (entrance->configured = describe(&entrance->listeners)) == NULL)
+        status = kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     if (status == KVS_OK)
         status = access_init(&entrance->access, &settings->access, log, err);
     if (status == KVS_OK)
@@ -51,6 +66,20 @@ kvs_status entrance_reload(struct entrance *entrance, const struct settings *set
     return status;
 }
 
+bool entrance_is_elsewhere(const struct entrance *entrance, const struct settings *settings)
+{
+    const struct kvs_server_config *config = settings->config;
+    struct listeners listeners = {0};
+    char *text = NULL;
+    if (listeners_init(&listeners, config->address, config->listen, config->listen_count, NULL) ==
+        KVS_OK)
+        text = describe(&listeners);
+    bool elsewhere = text == NULL || strcmp(text, entrance->configured) != 0;
+    listeners_deinit(&listeners);
+    free(text);
+    return elsewhere;
+}
+
 void entrance_log_advice(const struct entrance *entrance, const struct log *log)
 {
     for (uint32_t i = 0; i < entrance->listeners.count; i++) {
@@ -73,5 +102,7 @@ void entrance_deinit(struct entrance *entrance)
     listeners_deinit(&entrance->listeners);
     access_deinit(&entrance->access);
     tls_server_free(entrance->tls);
+    free(entrance->configured);
     entrance->tls = NULL;
+    entrance->configured = NULL;
 }

@@ -3,6 +3,8 @@
 #ifndef SERVER_ENTRANCE_H
 #define SERVER_ENTRANCE_H
 
+#include <stdbool.h>
+
 #include "server/access.h"
 #include "server/listeners.h"
 #include "server/settings.h"
@@ -12,6 +14,7 @@ struct entrance {
     struct listeners listeners;
     struct access access;
     struct tls_server *tls; /* owned; NULL: no listener speaks TLS */
+    char *configured;       /* owned; where it was told to listen, as text */
 };
 
 /* Checks addresses, passwords and certificates, and opens nothing. KVS_OK, or what listeners_init, access_init,
@@ -26,6 +29,9 @@ KVS_MUST_USE kvs_status entrance_open(struct entrance *entrance, const struct se
 /* Reads passwords and certificates again, for connections to come. A failure changes nothing. */
 KVS_MUST_USE kvs_status entrance_reload(struct entrance *entrance, const struct settings *settings,
                                         struct kvs_error *err);
+
+/* True when the settings name other addresses than those that it was made with. */
+bool entrance_is_elsewhere(const struct entrance *entrance, const struct settings *settings);
 
 /* Says in the log what an operator may not have meant. */
 void entrance_log_advice(const struct entrance *entrance, const struct log *log);

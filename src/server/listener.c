@@ -150,7 +150,10 @@ kvs_status listener_listen(struct listener *listener, uint32_t backlog, struct k
 void listener_format(const struct listener *listener, char text[LISTENER_TEXT_MAX])
 {
     char address[ADDRESS_TEXT_MAX];
-    address_format(&listener->address, address);
+    if (listener->address.size == 0) /* not known yet */
+        (void)snprintf(address, sizeof(address), FD_PREFIX "%d", listener->inherited_fd);
+    else
+        address_format(&listener->address, address);
     (void)snprintf(text, LISTENER_TEXT_MAX, "%s%s", listener->tls ? LISTENER_TLS_PREFIX : "",
                    address);
 }

@@ -31,6 +31,7 @@
 /* What the thread for signals acts on. */
 struct process {
     char **argv;                       /* the command line as it was given, terminated */
+    char *const *handed_down;          /* listeners that systemd gave, terminated */
     struct kvs_server *_Atomic server; /* written by main, read by the signals' thread (acquire: it
                                           sees the whole server); NULL: there is none yet */
 };
@@ -79,6 +80,8 @@ static void reload(void *arg)
     int argc = (int)g_strv_length(argv);
     kvs_status status = options_parse(&options, &argc, &rest, &error);
     if (status == KVS_OK)
+        options_add_listen(&options, process->handed_down);
+    if (status == KVS_OK)
         status = kvs_server_reload(server, &options.config, &error);
     if (status != KVS_OK)
         options.config.log(NULL, KVS_LOG_ERROR, message);
@@ -107,6 +110,7 @@ static kvs_status serve(struct options *options, char **argv, struct kvs_error *
     if (taken != KVS_OK)
         return taken;
     options_add_listen(options, handed_down);
+    process.handed_down = handed_down;
     raise_descriptor_limit();
     (void)signal(SIGPIPE, SIG_IGN); /* a log pipe that nobody reads is no reason to die */
     kvs_status status = signals_begin(&signals, err);

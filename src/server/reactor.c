@@ -240,12 +240,17 @@ static void pause_accepting(struct reactor *reactor, int error)
     }
 }
 
+static uint64_t login_timeout_ns(const struct reactor *reactor)
+{
+    return atomic_load_explicit(&reactor->login_timeout_ns, memory_order_relaxed);
+}
+
 /* Gives a connection that is not trusted yet the time to change that. */
 static void set_deadline(struct reactor *reactor, struct connection *connection)
 {
     if (connection->trusted != 0)
         return;
-    connection->deadline_ns = clock_now_ns() + reactor->login_timeout_ns;
+    connection->deadline_ns = clock_now_ns() + login_timeout_ns(reactor);
     if (connection->deadline_ns < reactor->strangers_until_ns)
         reactor->strangers_until_ns = connection->deadline_ns;
 }
@@ -347,7 +352,7 @@ static void cut_strangers(struct reactor *reactor)
     (void)atomic_fetch_add_explicit(&reactor->login_timeouts, count, memory_order_relaxed);
     if (count > 0)
         log_info(reactor->log, "cutting off %u connections that did not log in within %llu ms",
-                 count, (unsigned long long)(reactor->login_timeout_ns / NS_PER_MS));
+                 count, (unsigned long long)(login_timeout_ns(reactor) / NS_PER_MS));
 }
 
 /* The time until the next one is cut off, if that is less than least_ns. */

@@ -489,6 +489,7 @@ static void log_unchangeable(const struct kvs_server *server, const struct setti
         {"sync", settings->durability != server->durability ||
                      (settings->durability == KVS_DURABILITY_INTERVAL &&
                       config->sync_interval_ms != server->sync_interval_ms)},
+        {"listen", entrance_is_elsewhere(&server->entrance, settings)},
     };
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         if (fixed[i].changed)
@@ -507,6 +508,8 @@ kvs_status kvs_server_reload(struct kvs_server *server, const struct kvs_server_
     if (status != KVS_OK)
         return status;
     take_limits(&server->limits, &settings);
+    atomic_store_explicit(&server->reactor.login_timeout_ns, settings.login_timeout_ms * NS_PER_MS,
+                          memory_order_relaxed);
     reactor_wake(&server->reactor); /* it may sleep as the old limits let it */
     log_set_level(&server->log, config->log_level != 0 ? config->log_level : KVS_LOG_INFO);
     log_unchangeable(server, &settings);

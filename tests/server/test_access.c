@@ -180,6 +180,10 @@ static void unix_sockets_may_be_trusted(void **state)
         assert_int_equal(access_init(&access, &config, &log, NULL), KVS_OK);
         assert_true(access_needed_at(&access, &tcp));
         assert_int_equal(access_needed_at(&access, &socket), trusted == 0);
+        struct access_config other = {.password = "x", .socket_no_auth = trusted == 0};
+        struct listeners none = {0};
+        assert_int_equal(access_reload(&access, &other, &none, NULL), KVS_OK);
+        assert_int_equal(access_needed_at(&access, &socket), trusted != 0);
         access_deinit(&access);
     }
 }

@@ -79,6 +79,11 @@ static void the_client_has_flags_for_it(void **state)
     expect_client(&world.server,
                   WORDS("--tls", "--ca", world.ca, "--server-name", "kvs.test", "get", "key"), 0,
                   "value\n", "");
+    char *with_prefix = NULL; /* as the server writes it */
+    assert_true(asprintf(&with_prefix, "tls:%s", world.server.address) > 0);
+    expect_client(&world.server, WORDS("--addr", with_prefix, "--ca", world.ca, "get", "key"), 0,
+                  "value\n", "");
+    free(with_prefix);
     expect_error(&world, WORDS("--tls", "--ca", other, "get", "key"), "certificate");
     expect_error(&world, WORDS("--tls", "--ca", world.ca, "--server-name", "x.test", "get", "key"),
                  "hostname mismatch");
