@@ -50,9 +50,12 @@ if grep -qF -e "$source_dir/" -e "$build_dir/" "$temp/build/compile_commands.jso
     fail "the template was built with files of kvs's source or build folder"
 fi
 step "testing the template" meson test -C "$temp/build" --print-errorlogs
+checker=$(find "$installed" -path "*/bin/kvs-plugin-check")
+step "checking the engine" "$checker" "$temp/build/kvs-engine-memory.so"
+step "checking the pool" "$checker" "$temp/build/kvs-pool-work-stealing.so"
 step "installing the template" meson install -C "$temp/build" --no-rebuild
 
-bin=$(dirname "$(find "$installed" -name kvs-server)")
+bin=$(dirname "$(find "$installed" -path "*/bin/kvs-server")")
 "$bin/kvs-server" --list-plugins >"$temp/list"
 grep -q '^engine memory ' "$temp/list" || fail "kvs-server does not list the engine"
 grep -q '^pool work-stealing ' "$temp/list" || fail "kvs-server does not list the pool"
