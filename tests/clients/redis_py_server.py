@@ -1,5 +1,6 @@
 """redis-py: the connection, and what operators ask of the server."""
 
+import os
 import time
 import unittest
 
@@ -7,6 +8,7 @@ import redis
 
 import server as fixture
 from redis_py_case import Case
+from wire import Wire
 
 
 class Connection(Case):
@@ -150,6 +152,64 @@ class Operators(Case):
         fixture.wait_until(lambda: r.info("persistence")["rdb_bgsave_in_progress"] == 0)
         self.assertEqual(r.info("persistence")["rdb_last_bgsave_status"], "ok")
         self.assertIsNotNone(before)
+
+
+class Passwords(unittest.TestCase):
+    """Against a server of this build only."""
+
+    def setUp(self):
+        if not fixture.is_ours():
+            self.skipTest("only for servers that this suite starts")
+        self.server = fixture.Server(fixture.server.engine)
+        self.addCleanup(self.server.remove)
+        path = os.path.join(self.server.folder, "passwords")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+            file.write("secret\n")
+        self.server.arguments = ["--password-file", path]
+        self.server.start()
+
+    def connect(self, **options):
+        client = redis.Redis(self.server.host, self.server.port, decode_responses=True, **options)
+        self.addCleanup(client.close)
+        return client
+
+    def test_the_right_one(self):
+        for options in ({"password": "secret"}, {"username": "default", "password": "secret"}):
+            r = self.connect(**options)
+            self.assertTrue(r.set("k", "v"))
+            self.assertEqual(r.get("k"), "v")
+
+    def test_the_wrong_one_and_none(self):
+        for options in ({"password": "wrong"}, {"username": "bob", "password": "secret"}):
+            with self.assertRaisesRegex(redis.RedisError, "invalid username-password pair"):
+                self.connect(**options).ping()
+        for words in (("PING",), ("GET", "k"), ("INFO",), ("CONFIG", "GET", "*")):
+            with self.assertRaises(redis.AuthenticationError) as raised:
+                self.connect().execute_command(*words)
+            self.assertEqual(str(raised.exception), "Authentication required.")
+
+    def test_hello(self):
+        wire = Wire(self.server.host, self.server.port)
+        self.addCleanup(wire.close)
+        self.assertTrue(wire.say("HELLO", "3").startswith("NOAUTH HELLO must be called"))
+        self.assertEqual(wire.say("HELLO", "3", "AUTH", "default", "no"),
+                         "WRONGPASS invalid username-password pair or user is disabled.")
+        hello = wire.say("HELLO", "3", "AUTH", "default", "secret", "SETNAME", "bob")
+        self.assertEqual(hello[b"proto"], 3)
+        self.assertEqual(wire.say("CLIENT", "GETNAME"), b"bob")
+        self.assertEqual(wire.say("RESET"), "RESET")
+        self.assertEqual(wire.say("GET", "k"), "NOAUTH Authentication required.")
+        self.assertEqual(wire.say("AUTH", "secret"), "OK")
+        self.assertIsNone(wire.say("GET", "k"))
+
+    def test_strangers_may_not_send_much(self):
+        for data, text in ((b"*11\r\n", "unauthenticated multibulk length"),
+                           (b"*1\r\n$20000\r\n", "unauthenticated bulk length")):
+            wire = Wire(self.server.host, self.server.port)
+            self.addCleanup(wire.close)
+            wire.send(data)
+            self.assertEqual(wire.read(), "ERR Protocol error: " + text)
+            self.assertTrue(wire.is_closed())
 
 
 class Restart(unittest.TestCase):

@@ -28,8 +28,14 @@ class Closed(Exception):
 
 
 class Wire:
-    def __init__(self, host, port):
-        self.socket = socket.create_connection((host, port), timeout=30)
+    def __init__(self, host, port=None):
+        """host without port: the path of a Unix socket."""
+        if port is None:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(30)
+            self.socket.connect(host)
+        else:
+            self.socket = socket.create_connection((host, port), timeout=30)
         self.file = self.socket.makefile("rb")
 
     def close(self):
