@@ -8,9 +8,10 @@
 #ifndef BASE_STORE_MARKER_H
 #define BASE_STORE_MARKER_H
 
-#define STORE_LOCK_NAME       "kvs.lock"       /* locked (flock) while somebody has the directory */
-#define STORE_MARKER_NAME     "kvs.store"      /* a key file */
-#define STORE_MARKER_TEMP     "kvs.store.tmp"  /* while it is being written */
+#define STORE_LOCK_NAME       "kvs.lock"      /* locked (flock) while somebody has the directory */
+#define STORE_MARKER_NAME     "kvs.store"     /* a key file */
+#define STORE_MARKER_TEMP     "kvs.store.tmp" /* while it is being written */
+#define STORE_PLAIN_NAME      "kvs.plain" /* empty; while it is there nothing in the store expires */
 #define STORE_INCOMPLETE_NAME "kvs.incomplete" /* instead of kvs.store, until a copy is whole */
 
 #define STORE_MARKER_GROUP  "store"

@@ -95,7 +95,7 @@ static kvs_status not_empty(const struct copy_dir *dir, const char *name, struct
                              "directory %s holds a copy that was not finished: remove it, or name "
                              "another directory",
                              dir->path);
-    if (strcmp(name, STORE_MARKER_NAME) == 0)
+    if (strcmp(name, STORE_MARKER_NAME) == 0 || strcmp(name, STORE_PLAIN_NAME) == 0)
         return kvs_error_set(err, KVS_INVALID, 0,
                              "directory %s holds a store already: name an empty or a new one",
                              dir->path);

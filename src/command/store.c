@@ -24,6 +24,7 @@ void store_prepare(struct store *store, const struct kvs_engine_ops *engine,
     /* Nobody knows what is there from before. */
     atomic_store_explicit(&store->expiry_due_ms, 0, memory_order_relaxed);
     atomic_store_explicit(&store->expiry_seen, true, memory_order_relaxed);
+    (void)pthread_mutex_init(&store->expiry_lock, NULL);
     (void)pthread_mutex_init(&store->writer, NULL);
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_init(&store->stripes[i], NULL);
@@ -61,6 +62,7 @@ kvs_status store_close(struct store *store, struct kvs_error *err)
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_destroy(&store->stripes[i]);
     (void)pthread_mutex_destroy(&store->writer);
+    (void)pthread_mutex_destroy(&store->expiry_lock);
     memset(store, 0, sizeof(*store));
     return status;
 }
@@ -92,17 +94,47 @@ kvs_status store_get_many(const struct store *store, struct kvs_tls *tls,
     return KVS_OK;
 }
 
-void store_lower_expiry(struct store *store, int64_t expires_at_ms)
+void store_set_plain(struct store *store,
+                     kvs_status (*before_expiry)(void *arg, struct kvs_error *err), void *arg)
 {
+    store->before_expiry = before_expiry;
+    store->before_expiry_arg = arg;
+    atomic_store_explicit(&store->is_plain, true, memory_order_relaxed);
+    atomic_store_explicit(&store->expiry_seen, false, memory_order_relaxed);
+    atomic_store_explicit(&store->expiry_due_ms, INT64_MAX, memory_order_relaxed);
+}
+
+/* Whoever comes meanwhile waits: nothing that expires is set before the next start knows of it. */
+static kvs_status end_plain(struct store *store, struct kvs_error *err)
+{
+    kvs_status status = KVS_OK;
+    (void)pthread_mutex_lock(&store->expiry_lock);
+    if (atomic_load_explicit(&store->is_plain, memory_order_relaxed)) {
+        status = store->before_expiry(store->before_expiry_arg, err);
+        if (status == KVS_OK)
+            atomic_store_explicit(&store->is_plain, false, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&store->expiry_lock);
+    return status;
+}
+
+kvs_status store_lower_expiry(struct store *store, int64_t expires_at_ms, struct kvs_error *err)
+{
+    if (atomic_load_explicit(&store->is_plain, memory_order_acquire)) {
+        kvs_status status = end_plain(store, err);
+        if (status != KVS_OK)
+            return status;
+    }
     int64_t due_ms = atomic_load_explicit(&store->expiry_due_ms, memory_order_relaxed);
     while (expires_at_ms < due_ms) {
         if (atomic_compare_exchange_weak_explicit(&store->expiry_due_ms, &due_ms, expires_at_ms,
-                                                  memory_order_relaxed, memory_order_relaxed)) {
+                                                  memory_order_release, memory_order_relaxed)) {
             if (store->expiry_lowered != NULL)
                 store->expiry_lowered(store->expiry_lowered_arg);
-            return;
+            break;
         }
     }
+    return KVS_OK;
 }
 
 /* ---- batches on an engine that has none --------------------------------------------------- */

@@ -30,11 +30,20 @@ struct store {
     bool one_writer;
     /* The earliest moment (Unix milliseconds) at which something expires that was set since the
        sweeper's last pass began (keyspace.h); INT64_MAX: nothing was. Lowered by any writer before the
-       value is in the engine, relaxed; taken by the sweeper, release: who then finds INT64_MAX
-       (acquire) also finds expiry_seen. */
+       value is in the engine, release: whoever then leaves it as it is (acquire) need not ask
+       is_plain; taken by the sweeper, release: who then finds INT64_MAX (acquire) also finds
+       expiry_seen. */
     _Atomic int64_t expiry_due_ms;
-    /* False: the sweeper's last passes saw nothing that expires. Written by it only. */
+    /* False: the sweeper's last passes saw nothing that expires, or the store is plain. Written by the
+       sweeper only, once it runs. */
     _Atomic bool expiry_seen;
+    /* Something was never set here that expires: before the first that does, before_expiry says so to the
+       next start. Taken back once, under expiry_lock; read by any writer that sets such a value:
+       acquire. */
+    _Atomic bool is_plain;
+    pthread_mutex_t expiry_lock;
+    kvs_status (*before_expiry)(void *arg, struct kvs_error *err);
+    void *before_expiry_arg;
     /* Called when that was lowered, on any thread; NULL: nobody asks. Set before the store is used. */
     void (*expiry_lowered)(void *arg);
     void *expiry_lowered_arg;
@@ -75,14 +84,23 @@ static inline bool store_is_expiring(const struct store *store)
            atomic_load_explicit(&store->expiry_seen, memory_order_relaxed);
 }
 
-/* Lowers expiry_due_ms. */
-void store_lower_expiry(struct store *store, int64_t expires_at_ms);
+/* For a prepared store in which nothing expires: before_expiry is called once, by whoever first sets
+   something that does, and may wait for the disk. */
+void store_set_plain(struct store *store,
+                     kvs_status (*before_expiry)(void *arg, struct kvs_error *err), void *arg);
 
-/* Says that something is about to be set that expires. */
-static inline void store_note_expiry(struct store *store, int64_t expires_at_ms)
+/* Lowers expiry_due_ms. As store_note_expiry. */
+KVS_MUST_USE kvs_status store_lower_expiry(struct store *store, int64_t expires_at_ms,
+                                           struct kvs_error *err);
+
+/* Says that something is about to be set that expires. KVS_OK, or what before_expiry gave: then it must
+   not be set. */
+KVS_MUST_USE static inline kvs_status store_note_expiry(struct store *store, int64_t expires_at_ms,
+                                                        struct kvs_error *err)
 {
-    if (expires_at_ms < atomic_load_explicit(&store->expiry_due_ms, memory_order_relaxed))
-        store_lower_expiry(store, expires_at_ms);
+    if (expires_at_ms < atomic_load_explicit(&store->expiry_due_ms, memory_order_acquire))
+        return store_lower_expiry(store, expires_at_ms, err);
+    return KVS_OK;
 }
 
 /* True when writes may complete later, so that store_submit can give KVS_PENDING. */

@@ -18,10 +18,11 @@
 
 #include "command/value.h"
 
-#define PIECE_KEYS    512u
-#define PAUSE_MS      20    /* between pieces */
-#define BUSY_PAUSE_MS 2     /* after a piece with many expired keys */
-#define REST_MS       1000  /* between passes, at least */
+#define PIECE_KEYS    512u                /* at most, ... */
+#define PIECE_BYTES   ((uint64_t)1 << 20) /* ... and about so much to read */
+#define PAUSE_MS      20                  /* between pieces */
+#define BUSY_PAUSE_MS 2                   /* after a piece with many expired keys */
+#define REST_MS       1000                /* between passes, at least */
 #define LAST_REST_MS  60000 /* before the pass that makes sure that there is nothing more */
 #define FAULT_REST_MS 60000
 
@@ -76,6 +77,7 @@ static int32_t look(void *arg, struct kvs_bytes key, struct kvs_bytes stored)
     struct sweep *sweep = arg;
     struct value value = value_decode(stored);
     sweep->piece_keys++;
+    sweep->piece_bytes += key.len + stored.len;
     if (value.expires_at_ms == VALUE_NEVER)
         return 0;
     if (!value_is_expired(&value, sweep->now_ms)) {
@@ -111,6 +113,15 @@ static void end_pass(struct sweep *sweep)
     }
 }
 
+/* How many keys to look at: an engine may read a value whole to show it, so fewer where those of the last
+   piece were large. */
+static uint64_t piece_limit(const struct sweep *sweep)
+{
+    uint64_t limit =
+        sweep->piece_bytes > 0 ? sweep->piece_keys * PIECE_BYTES / sweep->piece_bytes : PIECE_KEYS;
+    return limit == 0 ? 1 : limit < PIECE_KEYS ? limit : PIECE_KEYS;
+}
+
 kvs_status sweep_piece(struct sweep *sweep, struct kvs_tls *tls, int64_t now_ms,
                        struct kvs_error *err)
 {
@@ -118,8 +129,9 @@ kvs_status sweep_piece(struct sweep *sweep, struct kvs_tls *tls, int64_t now_ms,
     if (!sweep->running)
         begin_pass(sweep);
     sweep->now_ms = now_ms;
-    sweep->piece_keys = sweep->piece_expired = 0;
-    kvs_status status = walk_step(&sweep->walk, sweep->store, tls, PIECE_KEYS, 0, look, sweep, err);
+    uint64_t limit = piece_limit(sweep);
+    sweep->piece_keys = sweep->piece_expired = sweep->piece_bytes = 0;
+    kvs_status status = walk_step(&sweep->walk, sweep->store, tls, limit, 0, look, sweep, err);
     if (status == KVS_OK)
         status = removal_run(&sweep->removal, sweep->store, tls, &removed, err); /* I1 */
     add(&sweep->figures.seen_keys, sweep->piece_keys);

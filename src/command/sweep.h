@@ -37,6 +37,7 @@ struct sweep {
     int64_t now_ms;
     uint64_t piece_keys;
     uint64_t piece_expired;
+    uint64_t piece_bytes; /* of the last one, until the next one begins */
 };
 
 void sweep_init(struct sweep *sweep, struct store *store);

@@ -433,6 +433,10 @@ kvs_status transaction_set(struct transaction *txn, struct kvs_bytes key, struct
     }
     if (status != KVS_OK)
         return status;
+    if (expires_at_ms != VALUE_NEVER)
+        status = store_note_expiry(txn->engine, expires_at_ms, &txn->error); /* I3 */
+    if (status != KVS_OK)
+        return status;
     struct kvs_bytes store = content;
     if (!value_is_plain(content, expires_at_ms)) {
         uint8_t *memory = transaction_memory(txn, content.len + VALUE_TRAILER_BYTES);
@@ -441,8 +445,6 @@ kvs_status transaction_set(struct transaction *txn, struct kvs_bytes key, struct
         value_encode(memory, content, expires_at_ms);
         store = bytes_of(memory, content.len + VALUE_TRAILER_BYTES);
     }
-    if (expires_at_ms != VALUE_NEVER)
-        store_note_expiry(txn->engine, expires_at_ms); /* I3 */
     struct entry *entry = take_entry(txn, key);
     if (entry == NULL)
         return KVS_NO_MEMORY;

@@ -76,7 +76,8 @@ static void note_owner(const struct data_dir *dir)
 static kvs_status check_empty(const struct data_dir *dir, struct kvs_error *err)
 {
     static const char *const ours[] = {
-        ".", "..", STORE_LOCK_NAME, STORE_MARKER_NAME, STORE_MARKER_TEMP, "lost+found"};
+        ".",         "..", STORE_LOCK_NAME, STORE_MARKER_NAME, STORE_MARKER_TEMP, STORE_PLAIN_NAME,
+        "lost+found"};
     DIR *list = opendir(dir->path);
     if (list == NULL)
         return io_failed("read", dir->path, errno, err);
@@ -304,6 +305,30 @@ static kvs_status write_marker(const struct data_dir *dir, const char *engine,
     return KVS_OK;
 }
 
+/* Without the file the store is only walked over once more. */
+static void begin_plain(const struct data_dir *dir)
+{
+    g_autofree char *path = member(dir, STORE_PLAIN_NAME);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+bool data_dir_is_plain(const struct data_dir *dir)
+{
+    g_autofree char *path = member(dir, STORE_PLAIN_NAME);
+    return access(path, F_OK) == 0;
+}
+
+kvs_status data_dir_end_plain(const struct data_dir *dir, struct kvs_error *err)
+{
+    g_autofree char *path = member(dir, STORE_PLAIN_NAME);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return io_failed("write to", dir->path, errno, err);
+    int error = sync_folder(dir->path);
+    return error == 0 ? KVS_OK : io_failed("write to", dir->path, error, err);
+}
+
 kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_error *err)
 {
     kvs_status status = data_dir_check_engine(dir->path, dir->engine, engine, err);
@@ -311,6 +336,8 @@ kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_e
         status = write_marker(dir, engine, err);
     if (status != KVS_OK)
         return status;
+    if (dir->is_new && dir->engine[0] == '\0')
+        begin_plain(dir);
     g_strlcpy(dir->engine, engine, sizeof(dir->engine));
     note_owner(dir);
     return KVS_OK;
@@ -321,6 +348,8 @@ void data_dir_unclaim(struct data_dir *dir)
     if (!dir->is_new || dir->engine[0] == '\0' || check_empty(dir, NULL) != KVS_OK)
         return; /* what the engine left behind stays known as its own */
     g_autofree char *path = member(dir, STORE_MARKER_NAME);
+    g_autofree char *plain = member(dir, STORE_PLAIN_NAME);
+    (void)unlink(plain);
     (void)unlink(path);
     (void)sync_folder(dir->path);
     dir->engine[0] = '\0';

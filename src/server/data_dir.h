@@ -1,8 +1,9 @@
 /*
  * The data directory: who has it, and which engine made what is in it.
  *
- * The host keeps two files there: kvs.lock, locked while a server has the directory, and kvs.store,
- * a key file that names the engine. All else is the engine's.
+ * The host keeps three files there: kvs.lock, locked while a server has the directory; kvs.store, a key
+ * file that names the engine; and kvs.plain, from the making of a store until something in it first
+ * expires. All else is the engine's.
  */
 #ifndef SERVER_DATA_DIR_H
 #define SERVER_DATA_DIR_H
@@ -61,6 +62,12 @@ KVS_MUST_USE kvs_status data_dir_claim(struct data_dir *dir, const char *engine,
 
 /* Takes back the claim on a new directory, for an engine that could not open it. */
 void data_dir_unclaim(struct data_dir *dir);
+
+/* True when surely nothing in the store expires. A copy of it (a checkpoint, a salvaged store) does not
+   say so, and is then walked over once. */
+bool data_dir_is_plain(const struct data_dir *dir);
+/* From now on something may, durably. KVS_OK or KVS_IO. */
+KVS_MUST_USE kvs_status data_dir_end_plain(const struct data_dir *dir, struct kvs_error *err);
 
 /* Unlocks. A zeroed or closed one is fine. */
 void data_dir_close(struct data_dir *dir);

@@ -124,6 +124,12 @@ static kvs_status load_engine(struct kvs_server *server, const struct settings *
     return plugin_host_new(&config, &server->engine_host, err);
 }
 
+static kvs_status before_expiry(void *arg, struct kvs_error *err)
+{
+    struct kvs_server *server = arg;
+    return data_dir_end_plain(&server->data_dir, err);
+}
+
 /* Opens the store, or makes ready for kvs_server_run to do it. */
 static kvs_status open_store(struct kvs_server *server, const struct settings *settings,
                              struct kvs_error *err)
@@ -144,6 +150,8 @@ static kvs_status open_store(struct kvs_server *server, const struct settings *s
     };
     store_prepare(&server->store, &server->engine_plugin->ops.engine, &settings->limits);
     server->store.engine_name = server->engine_plugin->name;
+    if (data_dir_is_plain(&server->data_dir))
+        store_set_plain(&server->store, before_expiry, server);
     const struct keyspace_config keyspace = {.store = &server->store, .log = &server->log};
     status = keyspace_new(&keyspace, &server->keyspace, err);
     if (status == KVS_OK && (settings->config->flags & KVS_SERVER_OPEN_LATE) != 0)

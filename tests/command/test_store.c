@@ -211,12 +211,53 @@ static void one_writer_at_a_time_where_the_engine_wants_it(void **state)
     count_on(&memory_engine_one_writer_ops);
 }
 
+/* ---- what expires --------------------------------------------------------------------------- */
+
+static kvs_status say(void *arg, struct kvs_error *err)
+{
+    kvs_status *status = arg;
+    kvs_status said = *status;
+    *status = KVS_INTERNAL; /* to be asked once, unless it fails */
+    return said == KVS_OK ? KVS_OK : kvs_error_set(err, said, 5, "no");
+}
+
+static void lowered(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void the_first_expiry_is_said_before(void **state)
+{
+    (void)state;
+    struct store store;
+    kvs_status status = KVS_IO;
+    unsigned count = 0;
+    open_store(&store, &memory_engine_ops);
+    assert_true(store_is_expiring(&store)); /* nobody knows */
+    store_set_plain(&store, say, &status);
+    store.expiry_lowered = lowered;
+    store.expiry_lowered_arg = &count;
+    assert_false(store_is_expiring(&store));
+    assert_int_equal(KVS_IO, store_note_expiry(&store, 1000, NULL));
+    assert_false(store_is_expiring(&store));
+    status = KVS_OK;
+    assert_int_equal(KVS_OK, store_note_expiry(&store, 1000, NULL));
+    assert_true(store_is_expiring(&store));
+    assert_int_equal(KVS_OK, store_note_expiry(&store, 2000, NULL));
+    assert_int_equal(1, count);
+    assert_int_equal(KVS_OK, store_note_expiry(&store, 500, NULL));
+    assert_int_equal(2, count);
+    assert_int_equal(500, store.expiry_due_ms);
+    assert_int_equal(KVS_OK, store_close(&store, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_condition_is_decided),
         cmocka_unit_test(all_or_none_changes_nothing_when_one_fails),
         cmocka_unit_test(a_condition_that_cannot_be_decided_is_a_fault),
+        cmocka_unit_test(the_first_expiry_is_said_before),
         cmocka_unit_test(racing_conditions_lose_no_update),
         cmocka_unit_test(one_writer_at_a_time_where_the_engine_wants_it),
     };

@@ -255,11 +255,39 @@ static void a_copy_that_was_not_finished_is_refused(void **state)
     temp_dir_free(path);
 }
 
+static void a_new_store_is_plain_until_told(void **state)
+{
+    (void)state;
+    struct data_dir dir;
+    struct test_error error;
+    test_error_init(&error);
+    char *path = temp_dir_new();
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_false(data_dir_is_plain(&dir));
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    assert_true(data_dir_is_plain(&dir));
+    data_dir_close(&dir);
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    assert_true(data_dir_is_plain(&dir));
+    assert_status(KVS_OK, data_dir_end_plain(&dir, &error.error), &error);
+    assert_false(data_dir_is_plain(&dir));
+    assert_status(KVS_OK, data_dir_end_plain(&dir, &error.error), &error);
+    data_dir_close(&dir);
+    /* It does not come back. */
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    assert_false(data_dir_is_plain(&dir));
+    data_dir_close(&dir);
+    temp_dir_free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_directory_is_made_with_its_parents),
         cmocka_unit_test(it_belongs_to_the_engine_that_claimed_it),
+        cmocka_unit_test(a_new_store_is_plain_until_told),
         cmocka_unit_test(a_claim_is_taken_back_only_while_there_are_no_data),
         cmocka_unit_test(only_one_may_have_it),
         cmocka_unit_test(foreign_files_are_left_alone),
