@@ -19,10 +19,11 @@
 #include "report/report.h"
 #include "server/suite.h"
 
-#define SYNC_KEYS         10000u
-#define SERVER_KEYS       100000u /* unless --full */
-#define SETTLE_MS         3000u
-#define REFERENCE_DEFAULT "kvs-log"
+#define SYNC_KEYS          10000u
+#define CLASSIC_ITERATIONS 3u      /* in a sample */
+#define SERVER_KEYS        100000u /* unless --full */
+#define SETTLE_MS          3000u
+#define REFERENCE_DEFAULT  "kvs-log"
 
 /* All that a run holds; parts that were not made are NULL. */
 struct bench {
@@ -122,7 +123,7 @@ static kvs_status make_servers(struct bench *bench, struct kvs_error *err)
     const struct classic_config classic = {
         .base_dir = bench->base_dir,
         .dirs = &bench->dirs,
-        .iterations = options->quick ? 1 : 3,
+        .iterations = CLASSIC_ITERATIONS,
     };
     const struct server_config server = {
         .base_dir = bench->base_dir,

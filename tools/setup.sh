@@ -74,5 +74,5 @@ node_clients() {
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config
     libglib2.0-dev liburcu-dev libxxhash-dev liblmdb-dev libmicrohttpd-dev libssl-dev)
 TEST_PACKAGES=(libcmocka-dev redis-server g++ python3 spin libjansson-dev
-    python3-redis redis-tools abigail-tools)
+    python3-redis redis-tools abigail-tools memcached)
 PACKAGE_PACKAGES=(dpkg-dev debhelper lintian fakeroot lowdown libjansson-dev)

@@ -69,7 +69,8 @@ static void expect_all_loads(const char *protocol, uint16_t port, pid_t pid)
         plan.pid = pid;
         plan.threads = 1 + (uint32_t)i % 2;
         plan.rate = i >= 3 ? 1000000 : 0;
-        plan.value_size = i == 1 ? 5 : 100; /* also values without a stamp */
+        plan.value_size = i == 1 ? 5 : 100;            /* also values without a stamp */
+        plan.warm_up_ns = i == 2 ? 20 * NS_PER_MS : 0; /* what began before does not count */
         _cleanup_(freep) struct generator_outcome *outcome = run(&plan, KVS_OK);
         /* Each read of a change is followed by its write, but for those at the end. */
         if (strcmp(mixes[i], "f") == 0)

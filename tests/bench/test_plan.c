@@ -148,6 +148,8 @@ static void threads_share_the_keys_and_insert_apart(void **state)
         while (draw.inserted < 300) {
             if (draw_next(&draw, &index) == DRAW_INSERT)
                 seen[index]++;
+            else if (index >= KEYS) /* a get of what this very thread has inserted */
+                assert_true((index - KEYS) % 3 == thread && seen[index] == 1);
         }
         draw_deinit(&draw);
     }
