@@ -89,7 +89,9 @@ static void thread_work(struct load_thread *thread)
     uint32_t untimed = role->time_all ? 0 : LOAD_TIME_EVERY - 1;
     uint32_t until_timed = untimed;
     thread->begin_ns = clock_now_ns();
-    while (ops < limit && !atomic_load_explicit(&thread->run->stop, memory_order_relaxed)) {
+    /* One step at least: a thread that got no CPU until the time was over would have no rate. */
+    while (ops < limit &&
+           (ops == 0 || !atomic_load_explicit(&thread->run->stop, memory_order_relaxed))) {
         uint64_t before_ns = until_timed == 0 ? clock_now_ns() : 0;
         uint32_t done = worker->role->step(worker);
         if (done == 0) {
