@@ -139,6 +139,17 @@ void *check_memory(struct check *check, uint64_t size)
     return memory;
 }
 
+bool check_is_sanitized(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+    return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+    return false;
+#endif
+}
+
 /* ---- what the process holds ------------------------------------------------------------------ */
 
 static unsigned count_entries(const char *path)

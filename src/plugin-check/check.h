@@ -89,6 +89,9 @@ void check_threads(struct check *check, unsigned count, void (*run)(void *arg, u
 /* malloc that skips the rule where there is no memory. */
 void *check_memory(struct check *check, uint64_t size);
 
+/* True in a build with a sanitizer: that keeps memory and mappings of its own. */
+bool check_is_sanitized(void);
+
 /* What this process holds, for leaks. */
 unsigned check_count_threads(void);
 unsigned check_count_descriptors(void);

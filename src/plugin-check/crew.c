@@ -241,6 +241,7 @@ void gate_wait(void *arg)
         (void)pthread_cond_wait(&gate->opened, &gate->lock);
     (void)atomic_fetch_sub(&gate->inside, 1);
     (void)pthread_mutex_unlock(&gate->lock);
+    (void)atomic_fetch_add(&gate->gone, 1);
 }
 
 struct count {
@@ -263,4 +264,10 @@ void crew_wait_count(struct crew *crew, const char *what, atomic_uint *counter, 
 void gate_await(struct crew *crew, struct gate *gate, unsigned count)
 {
     crew_wait_count(crew, "jobs to begin, as many as there are threads", &gate->inside, count);
+}
+
+void gate_clear(struct crew *crew, struct gate *gate, unsigned count)
+{
+    gate_open(gate);
+    crew_wait_count(crew, "jobs to return", &gate->gone, count);
 }

@@ -79,11 +79,14 @@ struct gate {
     pthread_cond_t opened;
     bool is_open;       /* under lock */
     atomic_uint inside; /* jobs that wait at it */
+    atomic_uint gone;   /* jobs that are done with it: their last touch */
 };
 void gate_init(struct gate *gate);
 void gate_open(struct gate *gate);
 void gate_wait(void *gate); /* a job */
 void gate_await(struct crew *crew, struct gate *gate, unsigned count);
+/* Opens it for the count jobs that were spawned for it, and waits until none needs it any more. */
+void gate_clear(struct crew *crew, struct gate *gate, unsigned count);
 
 /* Waits until *counter is at least value. */
 void crew_wait_count(struct crew *crew, const char *what, atomic_uint *counter, unsigned value);

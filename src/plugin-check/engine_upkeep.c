@@ -119,8 +119,8 @@ void engine_checkpoint_opens(struct check *check)
     expect_filled(&copy, "opening a checkpoint");
     session_expect_none(&copy, session_text("later"),
                         "opening a checkpoint made before it was set");
-    session_put(&copy, session_text("only here"), session_text("value"));
-    session_expect_none(&session, session_text("only here"), "a set in its checkpoint");
+    session_put(&copy, session_text("here"), session_text("value"));
+    session_expect_none(&session, session_text("here"), "a set in its checkpoint");
     session_close(&session);
     session_close(&copy);
 }
@@ -294,10 +294,14 @@ void engine_leaks_descriptors(struct check *check)
 
 void engine_leaks_mappings(struct check *check)
 {
+    if (check_is_sanitized())
+        check_skip(check, "a sanitizer keeps memory of its own");
     expect_no_growth(check, count_mappings, 1, LEAK_CYCLES, "mappings");
 }
 
 void engine_leaks_memory(struct check *check)
 {
+    if (check_is_sanitized())
+        check_skip(check, "a sanitizer keeps memory of its own");
     expect_no_growth(check, check_heap_bytes, 64, LEAK_MEMORY_CYCLES, "bytes of the heap in use");
 }

@@ -296,6 +296,8 @@ void pool_leaks_descriptors(struct check *check)
 
 void pool_leaks_memory(struct check *check)
 {
+    if (check_is_sanitized())
+        check_skip(check, "a sanitizer keeps memory of its own");
     for (unsigned i = 0; i < LEAK_WARM_UP; i++)
         use_once(check);
     uint64_t before = check_heap_bytes();

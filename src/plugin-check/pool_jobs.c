@@ -355,7 +355,7 @@ void pool_resize_threads(struct check *check)
         for (unsigned job = 0; job < sizes[i]; job++)
             crew_spawn(&crew, gate_wait, &gate);
         gate_await(&crew, &gate, sizes[i]);
-        gate_open(&gate);
+        gate_clear(&crew, &gate, sizes[i]);
         struct task *tasks = crew_tasks(&crew, JOBS);
         for (unsigned job = 0; job < JOBS; job++)
             crew_spawn(&crew, crew_run, &tasks[job]);

@@ -39,7 +39,7 @@ static void expect_good_as_new(struct crew *crew)
         crew_spawn(crew, gate_wait, &gate);
     crew_wait_count(crew, "as many jobs at once as before threads were lost", &gate.inside,
                     THREADS);
-    gate_open(&gate);
+    gate_clear(crew, &gate, THREADS);
     struct task *tasks = crew_tasks(crew, KILLERS);
     for (unsigned i = 0; i < KILLERS; i++)
         crew_spawn(crew, crew_run, &tasks[i]);

@@ -303,8 +303,6 @@ static void on_complete(void *arg, struct kvs_batch *batch, kvs_status status)
     CHECK(submission->session->check, batch == &submission->batch,
           "complete() was called with another batch than its own");
     submission->status = status;
-    if (submission->then != NULL)
-        submission->then(submission);
     (void)atomic_fetch_add_explicit(&submission->completions, 1, memory_order_release);
 }
 

@@ -89,11 +89,8 @@ struct submission {
     struct check_error error;
     struct session *session;
     kvs_status started;      /* what submit returned */
-    kvs_status status;       /* how it ended; written before done is set */
+    kvs_status status;       /* how it ended; written before completions counts */
     atomic_uint completions; /* how often complete() was called */
-    void (*then)(
-        struct submission *submission); /* in the completion, before it counts; may be NULL */
-    void *arg;                          /* for then */
 };
 
 struct kvs_op session_op_set(struct kvs_bytes key, struct kvs_bytes value);
