@@ -587,8 +587,8 @@ static void end_connections(struct kvs_server *server)
 /* Ends the pool and closes the store: the first fault counts. */
 static kvs_status take_down(struct kvs_server *server, struct kvs_error *err)
 {
-    metrics_http_stop(TAKE(server->metrics)); /* it looks at all that follows */
     kvs_status status = opening_end(&server->opening, err);
+    metrics_http_stop(TAKE(server->metrics)); /* it looks at all that follows */
     if (status != KVS_OK)
         data_dir_unclaim(&server->data_dir);
     kvs_status stopped = server_pool_stop(&server->pool, status == KVS_OK ? err : NULL);

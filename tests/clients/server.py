@@ -64,9 +64,13 @@ class Server:
         return self.process.wait(timeout=WAIT_S)
 
     def stop(self):
+        """Stops it in order, and checks that it could."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=WAIT_S)
+        status = self.wait()
+        if status != 0:
+            with open(os.path.join(self.folder, "log"), encoding="utf-8") as log:
+                raise RuntimeError(f"kvs-server ended with {status}:\n{log.read()[-5000:]}")
 
     def remove(self):
         if self.process is not None and self.process.poll() is None:
