@@ -12,7 +12,7 @@ static uint64_t count_at(const struct command_metrics *metrics, uint32_t place)
 static void what_was_noted_is_recorded_once(void **state)
 {
     (void)state;
-    struct command_metrics metrics = {0};
+    struct command_metrics metrics = {.noted_count = 0};
     command_metrics_note(&metrics, 3, 1);
     command_metrics_note(&metrics, 3, 4);
     command_metrics_note(&metrics, command_metrics_resp(0), 2);
@@ -27,7 +27,7 @@ static void what_was_noted_is_recorded_once(void **state)
 static void no_request_is_lost_when_too_many_kinds_alternate(void **state)
 {
     (void)state;
-    struct command_metrics metrics = {0};
+    struct command_metrics metrics = {.noted_count = 0};
     for (uint32_t i = 0; i < 1000; i++)
         command_metrics_note(&metrics, 1 + i % 40, 1);
     command_metrics_record(&metrics, 1000);
@@ -41,8 +41,8 @@ static void no_request_is_lost_when_too_many_kinds_alternate(void **state)
 static void adding_up(void **state)
 {
     (void)state;
-    struct command_metrics sum = {0};
-    struct command_metrics one = {0};
+    struct command_metrics sum = {.noted_count = 0};
+    struct command_metrics one = {.noted_count = 0};
     command_metrics_note(&one, 7, 2);
     command_metrics_record(&one, 1000);
     latency_record(&one.queue_wait, 50, 1);
