@@ -370,6 +370,40 @@ static void older_versions_are_refused(void **state)
 
 /* ---- slow and strange peers --------------------------------------------------------------- */
 
+static void write_all(SSL *ssl, const uint8_t *from, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        int sent = SSL_write(ssl, from + at, (int)(size - at));
+        assert_true(sent > 0);
+        at += (size_t)sent;
+    }
+}
+
+static void read_all(SSL *ssl, uint8_t *to, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        int received = SSL_read(ssl, to + at, (int)(size - at));
+        assert_true(received > 0);
+        at += (size_t)received;
+    }
+}
+
+static void raw_ping(SSL *ssl)
+{
+    uint8_t frame[64];
+    uint8_t header[NATIVE_HEADER_SIZE];
+    const struct kvs_bytes none = {NULL, 0};
+    write_all(ssl, frame, put_request(frame, 1, REQUEST_PING, none, none));
+    read_all(ssl, header, sizeof(header));
+}
+
+static void raw_close(SSL *ssl, SSL_CTX *context)
+{
+    (void)close(SSL_get_fd(ssl));
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+}
+
 /* Peers that say nothing, or only the beginning of a handshake, hold no thread and go in time. */
 static void silent_peers_are_cut_off(void **state)
 {
@@ -379,25 +413,25 @@ static void silent_peers_are_cut_off(void **state)
         struct kvs_server_config config = {.login_timeout_ms = 100, .threads = 1};
         struct tls_world world;
         tls_world_start(&world, *pool, &config);
-        struct test_error error;
-        test_error_init(&error);
-        struct kvs_client *client = tls_world_client(&world, NULL);
-        assert_status(KVS_OK, kvs_client_ping(client, &error.error), &error);
+        SSL_CTX *context;
+        SSL *ssl = raw_connect(&world, &context, TLS1_3_VERSION);
+        assert_non_null(ssl);
+        raw_ping(ssl);
         int silent[8];
         for (size_t i = 0; i < 8; i++) {
             silent[i] = connect_to(world.port);
             if (i % 2 == 1)
                 assert_true(send_all(silent[i], half_record, sizeof(half_record)));
         }
-        assert_status(KVS_OK, kvs_client_ping(client, &error.error), &error);
+        raw_ping(ssl);
         for (size_t i = 0; i < 8; i++) {
             expect_closed(silent[i]);
             (void)close(silent[i]);
         }
         assert_true(fetch_stat(world.fixture.port, "login_timeouts") >= 8);
         /* Who has finished the handshake need not hurry any more. */
-        assert_status(KVS_OK, kvs_client_ping(client, &error.error), &error);
-        kvs_client_free(client);
+        raw_ping(ssl);
+        raw_close(ssl, context);
         tls_world_stop(&world);
     }
 }
@@ -443,24 +477,6 @@ static void a_network_of_small_pieces_does_no_harm(void **state)
     for_each_pool(pieces_body);
 }
 
-static void write_all(SSL *ssl, const uint8_t *from, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        int sent = SSL_write(ssl, from + at, (int)(size - at));
-        assert_true(sent > 0);
-        at += (size_t)sent;
-    }
-}
-
-static void read_all(SSL *ssl, uint8_t *to, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        int received = SSL_read(ssl, to + at, (int)(size - at));
-        assert_true(received > 0);
-        at += (size_t)received;
-    }
-}
-
 /* A pipeline whose replies do not fit into the sockets, read late: what TLS has buffered on either side
    is not forgotten. The keys of both sides change in between. */
 static void pipeline_body(struct tls_world *world)
@@ -498,9 +514,7 @@ static void pipeline_body(struct tls_world *world)
         }
         assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
     }
-    (void)close(SSL_get_fd(ssl));
-    SSL_free(ssl);
-    SSL_CTX_free(context);
+    raw_close(ssl, context);
     free(body);
     free(large);
 }
