@@ -34,20 +34,17 @@ void resp_arguments_deinit(struct resp_arguments *arguments)
     *arguments = (struct resp_arguments){0};
 }
 
-kvs_status resp_arguments_add(struct resp_arguments *arguments, struct kvs_bytes item)
+kvs_status resp_arguments_grow(struct resp_arguments *arguments)
 {
-    if (!LIKELY(arguments->count < arguments->capacity)) {
-        uint32_t capacity =
-            arguments->capacity < ARGUMENTS_AT_ONE / 2 ? ARGUMENTS_AT_ONE : arguments->capacity * 2;
-        struct kvs_bytes *items = capacity < arguments->capacity
-                                      ? NULL
-                                      : reallocarray(arguments->items, capacity, sizeof(*items));
-        if (items == NULL)
-            return KVS_NO_MEMORY;
-        arguments->items = items;
-        arguments->capacity = capacity;
-    }
-    arguments->items[arguments->count++] = item;
+    uint32_t capacity =
+        arguments->capacity < ARGUMENTS_AT_ONE ? ARGUMENTS_AT_ONE : arguments->capacity * 2;
+    struct kvs_bytes *items = capacity < arguments->capacity
+                                  ? NULL
+                                  : reallocarray(arguments->items, capacity, sizeof(*items));
+    if (items == NULL)
+        return KVS_NO_MEMORY;
+    arguments->items = items;
+    arguments->capacity = capacity;
     return KVS_OK;
 }
 

@@ -11,7 +11,20 @@
  */
 KVS_MUST_USE kvs_status resp_inline_split(struct kvs_bytes line, struct resp_arguments *arguments);
 
-/* Appends an argument. KVS_OK or KVS_NO_MEMORY. In resp.c. */
-KVS_MUST_USE kvs_status resp_arguments_add(struct resp_arguments *arguments, struct kvs_bytes item);
+/* Makes room for one more argument. KVS_OK or KVS_NO_MEMORY. In resp.c. */
+KVS_MUST_USE kvs_status resp_arguments_grow(struct resp_arguments *arguments);
+
+/* Appends an argument. KVS_OK or KVS_NO_MEMORY. */
+KVS_MUST_USE static inline kvs_status resp_arguments_add(struct resp_arguments *arguments,
+                                                         struct kvs_bytes item)
+{
+    if (__builtin_expect(arguments->count == arguments->capacity, 0)) {
+        kvs_status status = resp_arguments_grow(arguments);
+        if (status != KVS_OK)
+            return status;
+    }
+    arguments->items[arguments->count++] = item;
+    return KVS_OK;
+}
 
 #endif

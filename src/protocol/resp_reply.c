@@ -22,7 +22,8 @@ static uint8_t *reserve(struct resp_writer *writer, size_t size)
 {
     if (writer->status != KVS_OK)
         return NULL;
-    writer->status = buffer_reserve(writer->out, size);
+    if (buffer_room(writer->out) < size)
+        writer->status = buffer_reserve(writer->out, size);
     return writer->status == KVS_OK ? writer->out->data + writer->out->end : NULL;
 }
 
