@@ -139,6 +139,8 @@ static kvs_status read_hello(const struct command_context *context, struct kvs_t
     add_text(&lines, "engine", context->engine_name);
     add_number(&lines, "key_max", context->store->limits.key_max);
     add_number(&lines, "value_max", context->store->limits.value_max);
+    add_number(&lines, "atomic_batches",
+               (context->store->engine->capabilities & KVS_ENGINE_BATCH_ATOMIC) != 0);
     return reply_lines(reply, request->id, &lines);
 }
 

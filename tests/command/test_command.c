@@ -203,7 +203,8 @@ static void text_commands_name_what_there_is(void **state)
     struct store store;
     open_store(&store);
     expect(&store, REQUEST_HELLO, "", KVS_OK,
-           "server kvs " KVS_VERSION "\nprotocol 1\nengine fake\nkey_max 511\nvalue_max 1048576\n");
+           "server kvs " KVS_VERSION "\nprotocol 1\nengine fake\nkey_max 511\nvalue_max 1048576\n"
+           "atomic_batches 0\n");
     expect(&store, REQUEST_STATS, "", KVS_OK,
            "server kvs " KVS_VERSION "\nengine fake\nanswer 42\n");
     (void)store_close(&store, NULL);
