@@ -85,11 +85,13 @@ static void set_defaults(struct options *options)
 }
 
 static const char summary[] =
-    "Measures kvs's engines beside other stores.\n\n"
+    "Measures kvs: whole servers beside Redis and memcached, engines beside other stores,\n"
+    "thread pools.\n\n"
     "A PATTERN chooses what is measured: part of BLOCK/CELL/tTHREADS/SUBJECT, or all of it\n"
     "with * and ?. Without one, everything is.\n\n"
     "  kvs-bench --list                     what there is to measure\n"
     "  kvs-bench --quick                    everything, small and fast\n"
+    "  kvs-bench classic/ server/*_p16_none/c50/*\n"
     "  kvs-bench reads/ --peers kvs-log,lmdb\n"
     "  kvs-bench --save before; ...; kvs-bench --compare before\n"
     "  kvs-bench load --help                a load for a server that runs already";
@@ -102,7 +104,7 @@ static void entries_make(struct options *options, struct number_texts *texts, GO
         {"quick", 'q', 0, G_OPTION_ARG_NONE, &options->quick, "Small and imprecise", NULL},
         {"full", 'f', 0, G_OPTION_ARG_NONE, &options->full, "Large and precise; takes long", NULL},
         {"quiet", 0, 0, G_OPTION_ARG_NONE, &options->quiet, "No progress", NULL},
-        {"peers", 'p', 0, G_OPTION_ARG_STRING, &options->peers, "These subjects only", "A,B,..."},
+        {"peers", 'p', 0, G_OPTION_ARG_STRING, &options->peers, "These subjects of the engine benchmarks, and nothing else", "A,B,..."},
         {"reference", 'r', 0, G_OPTION_ARG_STRING, &options->reference,
          "The subject that the others are compared with (kvs-log)", "NAME"},
         {"keys", 'k', 0, G_OPTION_ARG_STRING, &texts->keys, "Keys in a store (1m)", "N"},
