@@ -1,7 +1,6 @@
 /* See resp_dispatch.h. The errors are those that Redis clients know. */
 #include "command/resp_dispatch.h"
 
-#include <inttypes.h>
 #include <strings.h>
 
 #include "base/bytes.h"
@@ -27,36 +26,25 @@ static void key_range(const struct resp_command *command, uint32_t count, uint32
         *ret_end = count;
 }
 
-/* The first key that the store does not take; NULL: they are all fine. */
-static const struct kvs_bytes *find_bad_key(const struct command_context *context,
-                                            const struct resp_command *command,
-                                            const struct kvs_bytes *arguments, uint32_t count)
+/* False: the store takes no such key as one of these. */
+static bool has_good_keys(const struct command_context *context, const struct resp_command *command,
+                          const struct kvs_bytes *arguments, uint32_t count)
 {
     uint32_t first;
     uint32_t end;
     key_range(command, count, &first, &end);
     for (uint32_t i = first; i < end; i += (uint32_t)command->key_step) {
-        if (arguments[i].len - 1 >= context->store->limits.key_max)
-            return &arguments[i];
+        if (arguments[i].len == 0 || arguments[i].len > context->store->limits.key_max)
+            return false;
     }
-    return NULL;
+    return true;
 }
 
 bool resp_dispatch_is_sound(const struct command_context *context,
                             const struct resp_command *command, const struct kvs_bytes *arguments,
                             uint32_t count)
 {
-    return fits_arity(command, count) && find_bad_key(context, command, arguments, count) == NULL;
-}
-
-static void refuse_key(const struct command_context *context, const struct kvs_bytes *key,
-                       struct resp_writer *reply)
-{
-    if (key->len == 0)
-        resp_error(reply, "ERR the key is empty: keys of this server have at least 1 byte");
-    else
-        resp_error(reply, "ERR a key of %" PRIu64 " bytes is over the limit of %" PRIu32 " bytes",
-                   key->len, context->store->limits.key_max);
+    return fits_arity(command, count) && has_good_keys(context, command, arguments, count);
 }
 
 static void refuse_loading(const struct command_context *context, struct resp_writer *reply)
@@ -68,10 +56,8 @@ static void refuse_loading(const struct command_context *context, struct resp_wr
 
 /* Answers with an error if the request must not be served. */
 static bool refuse(const struct command_context *context, const struct client *client,
-                   const struct resp_command *command, const struct kvs_bytes *arguments,
-                   uint32_t count, struct resp_writer *reply)
+                   const struct resp_command *command, uint32_t count, struct resp_writer *reply)
 {
-    const struct kvs_bytes *key;
     if (!fits_arity(command, count))
         resp_error_arity(reply, command->name);
     else if (!client->authenticated && (command->flags & RESP_NO_AUTH) == 0)
@@ -80,8 +66,6 @@ static bool refuse(const struct command_context *context, const struct client *c
         refuse_loading(context, reply);
     else if ((command->flags & RESP_NO_MULTI) != 0 && multi_is_open(client))
         resp_error(reply, "ERR Command not allowed inside a transaction");
-    else if ((key = find_bad_key(context, command, arguments, count)) != NULL)
-        refuse_key(context, key, reply);
     else
         return false;
     return true;
@@ -107,7 +91,7 @@ enum resp_dispatch resp_dispatch(const struct command_context *context, struct c
     }
     const struct resp_command *command = context->resp_commands->commands[index];
     *ret_index = (uint32_t)index;
-    if (refuse(context, client, command, arguments, count, reply)) {
+    if (refuse(context, client, command, count, reply)) {
         multi_spoil(client);
         return RESP_DISPATCH_REFUSED;
     }

@@ -22,7 +22,8 @@ enum resp_dispatch resp_dispatch(const struct command_context *context, struct c
                                  const struct kvs_bytes *arguments, uint32_t count,
                                  struct resp_writer *reply, uint32_t *ret_index);
 
-/* True when the number of arguments fits the command and its keys have sizes that the store takes. */
+/* True when the number of arguments fits the command and its keys have sizes that the store takes. What
+   a command makes of other keys is its own matter. */
 bool resp_dispatch_is_sound(const struct command_context *context,
                             const struct resp_command *command, const struct kvs_bytes *arguments,
                             uint32_t count);

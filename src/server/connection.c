@@ -232,7 +232,11 @@ static enum step receive(struct connection *connection, struct worker *worker, u
     if (received == 0)
         return STEP_CLOSE;
     buffer_commit(input, (size_t)received);
-    connection->session.received_ns = clock_now_ns();
+    /* One look at the clock for a turn is enough, unless it reads several times. */
+    if (connection->timed)
+        connection->timed = false;
+    else
+        connection->session.received_ns = clock_now_ns();
     counter_add(&worker->counters.bytes_received, (uint64_t)received);
     connection->watch.moved += (uint64_t)received;
     *turn += (uint64_t)received;
@@ -444,8 +448,11 @@ void connection_run(void *arg)
     (void)before;
     connection->drained = false;
     struct worker *worker = worker_current(connection->service->workers);
+    connection->session.received_ns = clock_now_ns();
+    connection->timed = true;
     if (worker != NULL)
-        latency_record(&worker->metrics.queue_wait, clock_now_ns() - connection->queued_ns, 1);
+        latency_record(&worker->metrics.queue_wait,
+                       connection->session.received_ns - connection->queued_ns, 1);
     take_turns(connection, worker);
 }
 

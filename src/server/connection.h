@@ -84,6 +84,7 @@ struct connection {
     struct connection *link;    /* in one of the hand-over lists */
     struct session session;
     uint64_t queued_ns; /* when it became QUEUED */
+    bool timed;         /* received_ns is that of the read to come */
     bool drained;       /* the last read emptied the socket */
     bool closing;       /* close as soon as output is sent */
     bool resumes;       /* in a hand-over list: goes on with connection_resume */

@@ -340,6 +340,9 @@ static enum session_step serve_command(struct session *session, struct worker *w
 {
     const struct resp_arguments *arguments = &worker->arguments;
     bool refused = false;
+    if (!resp_dispatch_is_sound(session->service->commands, next->command, arguments->items,
+                                arguments->count))
+        return session_run(session, worker, next->index, next->size);
     if (next->command->kind == RESP_KIND_GET)
         return serve_gets(session, worker, next);
     if (next->command->kind == RESP_KIND_MGET)
