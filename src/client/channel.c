@@ -201,7 +201,9 @@ static kvs_status broken(const struct channel *channel, int error, struct kvs_er
 {
     if (error == EPROTO && channel->stream != NULL)
         return kvs_error_set(err, KVS_NETWORK, 0, "the connection to %s broke: %s", channel->name,
-                             client_stream_reason(channel->stream));
+                             client_stream_reason(channel->stream)[0] != '\0'
+                                 ? client_stream_reason(channel->stream)
+                                 : "TLS failed");
     return kvs_error_set(err, KVS_NETWORK, error, "the connection to %s broke: %s", channel->name,
                          strerror(error));
 }
@@ -235,6 +237,14 @@ static size_t gather(struct msghdr *message, uint8_t *to, size_t size)
     return used;
 }
 
+/* True when the peer says something, or ends, while we send: a refusal. Asked between two records, for
+   after that the connection may be reset, and then a write fails that could have been spared. */
+static bool is_answered(struct channel *channel)
+{
+    struct pollfd poll_fd = {.fd = channel->fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) > 0 && !client_stream_is_quiet(channel->stream);
+}
+
 /* As channel_send, through TLS: whole records, and not one for each part. */
 static kvs_status send_secure(struct channel *channel, struct msghdr *message,
                               const struct deadline *deadline, struct kvs_error *err)
@@ -242,12 +252,14 @@ static kvs_status send_secure(struct channel *channel, struct msghdr *message,
     uint8_t record[RECORD_SIZE];
     size_t size = 0;
     size_t done = 0;
-    for (;;) {
+    for (bool is_first = true;; is_first = false) {
         if (done == size) {
             done = 0;
             size = gather(message, record, sizeof(record));
             if (size == 0)
                 return KVS_OK;
+            if (!is_first && is_answered(channel))
+                return KVS_STOPPED;
         }
         ssize_t sent = client_stream_write(channel->stream, record + done, size - done);
         if (sent >= 0) {

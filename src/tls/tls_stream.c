@@ -3,7 +3,9 @@
  *
  * I1  OpenSSL's list of errors belongs to the thread, not to the connection: it is empty before each call, or
  *     an old error of another connection would be taken for this one's.
- * I2  A stream that is broken is not given to OpenSSL again, not even for saying good-bye.
+ * I2  A stream that is broken is not given to OpenSSL again, not even for saying good-bye. A socket that
+ *     failed in a write breaks only the writing side: what the peer said before it went (why it refuses what is
+ *     being sent) is in the socket, and reading touches nothing that writing left behind.
  */
 #include "tls/tls_stream.h"
 
@@ -71,7 +73,7 @@ static int broken(struct tls_stream *stream)
 }
 
 /* What a call that did not succeed means: 0 the peer has ended; -1 with errno. */
-static int outcome(struct tls_stream *stream, int result, int saved_errno)
+static int outcome(struct tls_stream *stream, int result, int saved_errno, bool writing)
 {
     switch (SSL_get_error(stream->ssl, result)) {
     case SSL_ERROR_WANT_READ:
@@ -88,7 +90,10 @@ static int outcome(struct tls_stream *stream, int result, int saved_errno)
         ERR_clear_error();
         if (saved_errno == 0)
             return 0;
-        stream->broken = true; /* I2: OpenSSL wants it so */
+        if (writing)
+            stream->deaf = true;
+        else
+            stream->broken = true;
         errno = saved_errno;
         return -1;
     case SSL_ERROR_SSL:
@@ -123,7 +128,7 @@ ssize_t tls_stream_read(struct tls_stream *stream, void *to, size_t size)
         return -1;
     prepare();
     int result = SSL_read_ex(stream->ssl, to, size, &received);
-    return result == 1 ? (ssize_t)received : outcome(stream, result, errno);
+    return result == 1 ? (ssize_t)received : outcome(stream, result, errno, false);
 }
 
 ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t size)
@@ -131,11 +136,15 @@ ssize_t tls_stream_write(struct tls_stream *stream, const void *from, size_t siz
     size_t sent;
     if (is_broken(stream))
         return -1;
+    if (stream->deaf) {
+        errno = EPIPE;
+        return -1;
+    }
     prepare();
     int result = SSL_write_ex(stream->ssl, from, size, &sent);
     if (result == 1)
         return (ssize_t)sent;
-    result = outcome(stream, result, errno);
+    result = outcome(stream, result, errno, true);
     if (result == 0) { /* the peer has ended: nobody is there to write to */
         errno = EPIPE;
         return -1;
@@ -151,7 +160,7 @@ int tls_stream_handshake(struct tls_stream *stream)
     int result = SSL_do_handshake(stream->ssl);
     if (result == 1)
         return 0;
-    result = outcome(stream, result, errno);
+    result = outcome(stream, result, errno, false);
     if (result == 0) {
         errno = ECONNRESET;
         return -1;
@@ -177,12 +186,12 @@ bool tls_stream_is_quiet(struct tls_stream *stream)
         return false;
     prepare();
     int result = SSL_peek_ex(stream->ssl, &byte, 1, &received);
-    return result != 1 && outcome(stream, result, errno) < 0 && errno == EAGAIN;
+    return result != 1 && outcome(stream, result, errno, false) < 0 && errno == EAGAIN;
 }
 
 void tls_stream_end_output(struct tls_stream *stream)
 {
-    if (stream->broken || !tls_stream_is_established(stream))
+    if (stream->broken || stream->deaf || !tls_stream_is_established(stream))
         return;
     prepare();
     (void)SSL_shutdown(stream->ssl);

@@ -18,7 +18,8 @@
 struct tls_stream {
     SSL *ssl;         /* owned; NULL: none */
     short wanted;     /* POLLIN or POLLOUT: what the last EAGAIN waits for */
-    bool broken;      /* a fault of TLS ended it */
+    bool broken;      /* a fault ended it */
+    bool deaf;        /* the socket takes no more; what it has received can still be read */
     char reason[128]; /* why it is broken; "" : it is not */
 };
 

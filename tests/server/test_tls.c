@@ -72,6 +72,32 @@ static void requests_are_served(void **state)
     for_each_pool(requests_body);
 }
 
+/* The refusal of a request comes while the client still sends it, and the server does not wait for the rest. */
+static void refusals_arrive(void **state)
+{
+    (void)state;
+    char *large = calloc(1, LARGE);
+    for (const char *const *pool = fixture_pools(); *pool != NULL; pool++) {
+        struct kvs_server_config config = {.value_max = 1024, .password = "secret"};
+        struct tls_world world;
+        struct test_error error;
+        tls_world_start(&world, *pool, &config);
+        test_error_init(&error);
+        const struct kvs_client_config stranger = {0};
+        const struct kvs_client_config friend = {.password = "secret"};
+        for (unsigned i = 0; i < 20; i++) {
+            struct kvs_client *client = tls_world_client(&world, i % 2 == 0 ? &stranger : &friend);
+            assert_status(
+                i % 2 == 0 ? KVS_DENIED : KVS_TOO_LARGE,
+                kvs_client_set(client, bytes_of_text("k"), bytes_of(large, LARGE), &error.error),
+                &error);
+            kvs_client_free(client);
+        }
+        tls_world_stop(&world);
+    }
+    free(large);
+}
+
 /* ---- certificates of the server ----------------------------------------------------------- */
 
 static void check_no_tls(struct tls_world *world, const struct kvs_client_config *config,
@@ -529,6 +555,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_served),
+        cmocka_unit_test(refusals_arrive),
         cmocka_unit_test(clients_check_the_server),
         cmocka_unit_test(an_expired_certificate_is_said_to_be),
         cmocka_unit_test(mistakes_are_said_at_the_start),
