@@ -73,6 +73,8 @@ static void keys_are_found_in_arguments(void **state)
     struct conversation talk;
     conversation_begin(&talk);
     conversation_expect(&talk, "COMMAND GETKEYS OBJECT ENCODING k", "*1\r\n$1\r\nk\r\n");
+    conversation_expect(&talk, "COMMAND GETKEYS MSET a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    conversation_expect(&talk, "COMMAND GETKEYS DEL a b", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
     conversation_expect(&talk, "COMMAND GETKEYS PING", "-ERR The command has no key arguments\r\n");
     conversation_expect(&talk, "COMMAND GETKEYS nosuch", "-ERR Invalid command specified\r\n");
     conversation_expect(&talk, "COMMAND GETKEYS OBJECT",

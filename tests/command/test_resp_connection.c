@@ -2,6 +2,7 @@
 #include "support/support.h"
 
 #include "base/bytes.h"
+#include "command/resp_multi.h"
 #include "conversation.h"
 
 static enum authentication knows_one_user(void *arg, struct kvs_bytes user,
@@ -114,7 +115,9 @@ static void reset_takes_everything_back(void **state)
     struct conversation talk;
     conversation_begin(&talk);
     (void)conversation_say(&talk, "HELLO 3 SETNAME bob");
+    conversation_expect(&talk, "MULTI", "+OK\r\n");
     conversation_expect(&talk, "RESET", "+RESET\r\n");
+    assert_false(multi_is_open(&talk.client));
     assert_int_equal(client_resp_version(&talk.client), 2);
     assert_null(talk.client.name);
     assert_true(talk.client.authenticated);

@@ -265,6 +265,7 @@ static void errors_speak_as_redis_does(void **state)
         {"*1\r\n$\r\n\r\n\r\n\r\n\r\n", KVS_PROTOCOL, "invalid bulk length"},
         {"*1\r\n$04\r\nPING\r\n", KVS_PROTOCOL, "invalid bulk length"},
         {"*1\r\n$4x\r\nPING\r\n", KVS_PROTOCOL, "invalid bulk length"},
+        {"*1\r\n$04\r\nPING\r\n*1\r\n$4\r\nPING\r\n", KVS_PROTOCOL, "invalid bulk length"},
         {"*1\r\n$4\nPING\r\n123456", KVS_PROTOCOL, "invalid bulk length"},
         {"*1\r\n$99999999999999999999\r\n", KVS_PROTOCOL, "invalid bulk length"},
         {"*1\r\n$100001\r\n", KVS_TOO_LARGE, "invalid bulk length: 100001 bytes"},
