@@ -236,9 +236,9 @@ void classic_suite_add(struct classic_suite *suite, const char *const *patterns,
 
 void classic_suite_list(FILE *out)
 {
+    (void)fprintf(out, CLASSIC_BLOCK "\n");
     for (size_t b = 0; b < classic_benchmark_count; b++)
-        (void)fprintf(out, "  %-14s %-20s %s\n", CLASSIC_BLOCK, classic_benchmarks[b].name,
-                      classic_benchmarks[b].help);
+        (void)fprintf(out, "  %-24s %s\n", classic_benchmarks[b].name, classic_benchmarks[b].help);
 }
 
 /* ---- targets -------------------------------------------------------------------------------- */

@@ -232,6 +232,7 @@ kvs_status pool_suite_add(const struct pool_config *config, const char *const *p
 
 void pool_suite_list(FILE *out)
 {
+    (void)fprintf(out, BLOCK "\n");
     for (size_t i = 0; i < G_N_ELEMENTS(cells); i++)
-        (void)fprintf(out, "  %-14s %-24s %s\n", BLOCK, cells[i].name, cells[i].help);
+        (void)fprintf(out, "  %-24s %s\n", cells[i].name, cells[i].help);
 }

@@ -159,12 +159,11 @@ void server_suite_add(struct server_suite *suite, const char *const *patterns, G
 
 void server_suite_list(FILE *out)
 {
-    for (size_t i = 0; i < server_cell_count; i++) {
-        const struct server_cell *cell = &server_cells[i];
-        (void)fprintf(out, "  %-14s %-24s %s%s\n", BLOCK, cell->name, cell->help,
-                      cell->full ? " (--full)" : "");
-    }
-    (void)fprintf(out, "  %-14s %-24s servers:", "", "");
+    (void)fprintf(out, BLOCK "\n");
+    for (size_t i = 0; i < server_cell_count; i++)
+        (void)fprintf(out, "  %-24s %s%s\n", server_cells[i].name, server_cells[i].help,
+                      server_cells[i].full ? " (--full)" : "");
+    (void)fprintf(out, "  %-24s", "(its servers)");
     for (size_t i = 0; i < instance_kind_count; i++) {
         _cleanup_(freep) char *program = instance_program(&instance_kinds[i]);
         (void)fprintf(out, "%s %s%s", i > 0 ? "," : "", instance_kinds[i].name,

@@ -214,6 +214,10 @@ static void the_list_names_cells_and_subjects(void **state)
     _cleanup_(output_deinit) struct output output = run_bench(dir, "--list");
     assert_int_equal(output.code, 0);
     assert_non_null(strstr(output.out, "reopen_killed"));
+    assert_non_null(strstr(output.out, "classic\n  write_queued_log"));
+    assert_non_null(strstr(output.out, "server\n  set_p1"));
+    assert_non_null(strstr(output.out, "kvs-native"));
+    assert_non_null(strstr(output.out, "pool\n  spawn_to_run"));
     assert_non_null(strstr(output.out, "t1 t8 t32"));
     assert_non_null(strstr(output.out, "append"));
     temp_dir_free(dir);
