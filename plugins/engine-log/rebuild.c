@@ -170,8 +170,9 @@ static bool consider_list(const struct rebuild *rebuild, struct builder *builder
 static kvs_status build_shard(const struct rebuild *rebuild, struct builder *builder,
                               uint32_t shard)
 {
+    if (builder->winner_count > 0) /* of the shard before; most are empty in a small store */
+        memset(builder->heads, 0, sizeof(builder->heads[0]) << builder->head_bits);
     builder->winner_count = 0;
-    memset(builder->heads, 0, sizeof(builder->heads[0]) << builder->head_bits);
     for (uint32_t list = 0; list < rebuild->count; list++)
         if (!consider_list(rebuild, builder, list, shard))
             return KVS_NO_MEMORY;
