@@ -67,6 +67,13 @@ void disk_sim_freeze_at(struct disk_sim *sim, uint64_t nth);
 /* The machine that was kept, now the caller's; NULL: it did not come to that. */
 struct disk_sim *disk_sim_take_frozen(struct disk_sim *sim);
 
+/* Calls watch(arg, sim, nth) just before each change from now on, on the thread that makes it, with
+   the machine locked: of all functions here only disk_sim_keep() may be called in it, which gives the
+   machine as disk_sim_kill() does. NULL: no more. */
+void disk_sim_watch(struct disk_sim *sim,
+                    void (*watch)(void *arg, struct disk_sim *sim, uint64_t nth), void *arg);
+struct disk_sim *disk_sim_keep(struct disk_sim *sim);
+
 /* ---- what goes wrong while it runs -------------------------------------------------------- */
 
 /* Bytes that fit, in blocks that are written or reserved. At first: any number. */

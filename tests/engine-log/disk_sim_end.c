@@ -80,7 +80,7 @@ static void add_folder(struct disk_sim *sim, struct sim_folder *folder)
     sim->folders = folder;
 }
 
-struct disk_sim *disk_sim_copy(struct disk_sim *sim)
+struct disk_sim *disk_sim_keep(struct disk_sim *sim)
 {
     struct disk_sim *copy = disk_sim_new();
     copy->capacity = sim->capacity;
@@ -95,7 +95,7 @@ struct disk_sim *disk_sim_copy(struct disk_sim *sim)
 struct disk_sim *disk_sim_kill(struct disk_sim *sim)
 {
     pthread_mutex_lock(&sim->lock);
-    struct disk_sim *copy = disk_sim_copy(sim);
+    struct disk_sim *copy = disk_sim_keep(sim);
     pthread_mutex_unlock(&sim->lock);
     return copy;
 }
@@ -119,9 +119,11 @@ struct disk_sim *disk_sim_power_cut(struct disk_sim *sim, uint64_t seed, uint32_
 
 void disk_sim_note_change(struct disk_sim *sim)
 {
+    if (sim->watch != NULL)
+        sim->watch(sim->watch_arg, sim, sim->changes);
     if (sim->changes++ == sim->freeze_at) {
         assert(sim->frozen == NULL);
-        sim->frozen = disk_sim_copy(sim);
+        sim->frozen = disk_sim_keep(sim);
     }
 }
 
@@ -147,4 +149,13 @@ struct disk_sim *disk_sim_take_frozen(struct disk_sim *sim)
     sim->frozen = NULL;
     pthread_mutex_unlock(&sim->lock);
     return frozen;
+}
+
+void disk_sim_watch(struct disk_sim *sim,
+                    void (*watch)(void *arg, struct disk_sim *sim, uint64_t nth), void *arg)
+{
+    pthread_mutex_lock(&sim->lock);
+    sim->watch = watch;
+    sim->watch_arg = arg;
+    pthread_mutex_unlock(&sim->lock);
 }

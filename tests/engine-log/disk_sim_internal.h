@@ -132,10 +132,9 @@ struct disk_sim {
     uint64_t changes;
     uint64_t freeze_at; /* UINT64_MAX: never */
     struct disk_sim *frozen;
+    void (*watch)(void *arg, struct disk_sim *sim, uint64_t nth); /* may be NULL */
+    void *watch_arg;
 };
-
-/* As disk_sim_kill(), with the lock held. */
-struct disk_sim *disk_sim_copy(struct disk_sim *sim);
 
 /* Notes a change that is about to be made. The lock is held. */
 void disk_sim_note_change(struct disk_sim *sim);

@@ -1,0 +1,298 @@
+/*
+ * See power_sim.h. What must be found after an end of a machine, in states of the model:
+ *
+ * P1  It opens, whatever the disk kept of what was not durable.
+ * P2  It holds exactly one state that the store went through, from the last one that was promised to
+ *     the last one that was begun: nothing is missing in between, mixed, invented, or back again.
+ * P3  Promised are, in each mode, what the engine itself holds for durable, and what a sync or a batch with
+ *     KVS_BATCH_DURABLE was told; with KVS_DURABILITY_ALWAYS all that was answered or read.
+ * P4  After the end of the process alone, all that was answered or read is promised.
+ * P5  What an opened store has shown stays, whatever ends it then.
+ * P6  A checkpoint that was told to be done opens as a store, with what was there when it began.
+ */
+#include "power_sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine.h"
+#include "life.h"
+#include "support/support.h"
+
+#define LIVES        3u
+#define FATES        3u  /* ends of each moment */
+#define NEST_MAX     3u  /* power losses in a row, without a life in between */
+#define NEST_CHANGES 40u /* in the opening and closing of a store, about */
+
+struct world {
+    uint64_t seed;
+    struct sim_random random;
+    struct life_config config;
+    struct model *model;
+    struct power_counts *counts;
+};
+
+struct bounds {
+    uint32_t least;
+    uint32_t most;
+    uint32_t durable; /* least, when the power is lost before this was opened */
+};
+
+/* ---- opening what is left ----------------------------------------------------------------- */
+
+static void describe(const struct world *world, const struct bounds *bounds, const char *what)
+{
+    print_error(
+        "KVS_TEST_SEED=%llu: %s, durability %u%s, segments of %llu bytes; states %u to %u may "
+        "be there\n",
+        (unsigned long long)world->seed, what, world->config.durability,
+        world->config.may_fail ? ", failing syncs" : "",
+        (unsigned long long)world->config.segment_bytes, bounds->least, bounds->most);
+}
+
+static void print_state(const char *name, const struct model_state *state)
+{
+    print_error("%8s", name);
+    for (uint32_t key = 0; key < MODEL_KEYS; key++)
+        print_error(" %u", state->versions[key]);
+    print_error("\n");
+}
+
+/* P2. Gives the number of the state that the open store has. */
+static uint32_t find_state(const struct world *world, struct life *life,
+                           const struct bounds *bounds, const char *what,
+                           struct model_state *ret_state)
+{
+    life_read_all(life, ret_state);
+    uint32_t found = model_find(world->model, ret_state, bounds->least, bounds->most);
+    if (found != UINT32_MAX)
+        return found;
+    uint32_t anywhere = model_find(world->model, ret_state, 0, world->model->steps);
+    describe(world, bounds, what);
+    print_state("found", ret_state);
+    print_state("least", &world->model->states[bounds->least]);
+    print_state("most", &world->model->states[bounds->most]);
+    if (anywhere != UINT32_MAX)
+        fail_msg("what is there is state %u: %s", anywhere,
+                 anywhere < bounds->least ? "something was lost" : "it had not begun");
+    fail_msg("what is there was never there");
+    return 0;
+}
+
+static void must_open(const struct world *world, struct life *life, struct disk_sim *machine,
+                      const char *folder, uint32_t flags, const struct bounds *bounds,
+                      const char *what)
+{
+    struct test_error error;
+    test_error_init(&error);
+    struct life_config config = world->config;
+    config.may_fail = false;
+    kvs_status status = life_open_folder(life, machine, folder, flags, &config, &error.error);
+    if (status == KVS_OK)
+        return;
+    describe(world, bounds, what); /* P1 */
+    fail_msg("it does not open: %s: %s", kvs_status_text(status), error.message);
+}
+
+/* ---- a power loss while it is opened ------------------------------------------------------ */
+
+struct nest {
+    struct life *life;
+    uint64_t at; /* the change before which the machine is kept */
+    bool was_open;
+    struct disk_sim *kept; /* under the machine's lock */
+};
+
+static void watch_nest(void *arg, struct disk_sim *sim, uint64_t nth)
+{
+    struct nest *nest = arg;
+    if (nth != nest->at || nest->kept != NULL)
+        return;
+    nest->was_open = atomic_load(&nest->life->db) != NULL;
+    nest->kept = disk_sim_keep(sim);
+}
+
+static void read_only_look(struct world *world, struct disk_sim *machine,
+                           const struct bounds *bounds, const char *what)
+{
+    struct life *life = sim_alloc(sizeof(*life));
+    struct model_state state;
+    uint64_t changes = disk_sim_changes(machine);
+    char message[KVS_ERROR_MESSAGE_MAX];
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    kvs_status status =
+        life_open_folder(life, machine, LIFE_FOLDER, KVS_OPEN_READ_ONLY, &world->config, &error);
+    if (status == KVS_OK) {
+        (void)find_state(world, life, bounds, what, &state);
+        life_close(life);
+    } else if (status != KVS_MISSING || bounds->least > 0) {
+        describe(world, bounds, what);
+        fail_msg("it does not open for reading: %s: %s", kvs_status_text(status), message);
+    }
+    assert_int_equal(changes, disk_sim_changes(machine));
+    free(life);
+}
+
+/* Opens what an end has left of a machine, which it takes, and loses the power again meanwhile. */
+static void examine(struct world *world, struct disk_sim *machine, struct bounds bounds,
+                    const char *what, uint32_t depth)
+{
+    struct life *life = sim_alloc(sizeof(*life));
+    struct nest nest = {.life = life,
+                        .at = disk_sim_changes(machine) +
+                              sim_random_below(&world->random, NEST_CHANGES)};
+    struct model_state state;
+    world->counts->states++;
+    if (sim_random_below(&world->random, 8) == 0)
+        read_only_look(world, machine, &bounds, what);
+    if (depth < NEST_MAX)
+        disk_sim_watch(machine, watch_nest, &nest);
+    must_open(world, life, machine, LIFE_FOLDER, KVS_OPEN_CREATE, &bounds, what);
+    uint32_t found = find_state(world, life, &bounds, what, &state);
+    if (sim_random_below(&world->random, 4) == 0)
+        life_close(life);
+    else
+        life_abandon(life);
+    disk_sim_free(machine);
+    if (nest.kept != NULL) {
+        world->counts->again++;
+        bounds.least = bounds.durable;
+        if (nest.was_open) /* P5; a state that looks the same is as good */
+            bounds = (struct bounds){found, found, found};
+        uint64_t seed = sim_random_next(&world->random);
+        struct disk_sim *after = disk_sim_power_cut(nest.kept, seed, DISK_SIM_TEAR_SECTORS);
+        disk_sim_free(nest.kept);
+        examine(world, after, bounds, "the power was lost while it was opened", depth + 1);
+    }
+    free(life);
+}
+
+/* ---- moments ------------------------------------------------------------------------------ */
+
+static struct bounds after_power_loss(const struct life *life, const struct moment *moment)
+{
+    uint32_t durable = life_durable_at(life, moment);
+    return (struct bounds){durable, moment->most, durable};
+}
+
+static void examine_copy(struct world *world, const struct life *life, const struct moment *moment,
+                         struct disk_sim *machine)
+{
+    struct life *copy = sim_alloc(sizeof(*copy));
+    struct model_state state;
+    struct bounds bounds = {moment->copy_least, moment->copy_most, moment->copy_least};
+    const char *what = "a checkpoint after a power loss";
+    char message[KVS_ERROR_MESSAGE_MAX];
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    struct life_config config = world->config;
+    config.may_fail = false;
+    if (moment->copy_state == LIFE_COPY_DONE) { /* P6 */
+        must_open(world, copy, machine, life->copy_folder, 0, &bounds, what);
+    } else if (life_open_folder(copy, machine, life->copy_folder, 0, &config, &error) != KVS_OK) {
+        free(copy); /* one that was cut off is no store */
+        return;
+    }
+    world->counts->copies++;
+    (void)find_state(world, copy, &bounds, what, &state);
+    life_close(copy);
+    free(copy);
+}
+
+static void examine_moment(struct world *world, const struct life *life,
+                           const struct moment *moment)
+{
+    for (uint32_t fate = 0; fate < FATES; fate++) {
+        uint64_t seed = sim_random_next(&world->random);
+        struct disk_sim *after = disk_sim_power_cut(moment->machine, seed, DISK_SIM_TEAR_SECTORS);
+        if (moment->copy_state != LIFE_COPY_NONE)
+            examine_copy(world, life, moment, after);
+        examine(world, after, after_power_loss(life, moment), "the power was lost", 0);
+    }
+    if (sim_random_below(&world->random, 3) == 0) { /* P4 */
+        struct bounds bounds = after_power_loss(life, moment);
+        bounds.least = moment->visible;
+        world->counts->kills++;
+        examine(world, disk_sim_kill(moment->machine), bounds, "the process was ended", 0);
+    }
+}
+
+/* ---- lives -------------------------------------------------------------------------------- */
+
+/* What the store is after a life: as it was closed, or as an end at one of the moments left it. */
+static struct disk_sim *choose_end(struct world *world, const struct life *life,
+                                   struct disk_sim *machine, struct bounds *ret_bounds)
+{
+    uint64_t seed = sim_random_next(&world->random);
+    uint64_t choice = sim_random_below(&world->random, 8);
+    if (life->moment_count > 0 && choice > 1) {
+        const struct moment *moment =
+            &life->moments[sim_random_below(&world->random, life->moment_count)];
+        *ret_bounds = after_power_loss(life, moment);
+        if (choice > 3)
+            return disk_sim_power_cut(moment->machine, seed, DISK_SIM_TEAR_SECTORS);
+        ret_bounds->least = moment->visible;
+        return disk_sim_kill(moment->machine);
+    }
+    uint32_t steps = world->model->steps;
+    *ret_bounds = (struct bounds){steps, steps, steps};
+    if (life->failed) {
+        ret_bounds->least = atomic_load(&life->visible);
+        ret_bounds->durable = atomic_load(&life->durable);
+        return disk_sim_kill(machine);
+    }
+    return choice == 0 ? disk_sim_kill(machine)
+                       : disk_sim_power_cut(machine, seed, DISK_SIM_TEAR_SECTORS);
+}
+
+static void take_compacted(void *arg, const char *name, uint64_t value)
+{
+    if (strcmp(name, "compacted_segments") == 0)
+        *(uint64_t *)arg += value;
+}
+
+/* One life, and everything that can come after it. Gives the machine for the next one. */
+static struct disk_sim *live(struct world *world, struct disk_sim *machine, struct bounds *bounds)
+{
+    struct life *life = sim_alloc(sizeof(*life));
+    struct model_state state;
+    must_open(world, life, machine, LIFE_FOLDER, KVS_OPEN_CREATE, bounds, "the next life");
+    (void)find_state(world, life, bounds, "the next life", &state);
+    model_begin(world->model, &state, world->model->version);
+    life->config.may_fail = world->config.may_fail;
+    if (world->config.may_fail)
+        disk_sim_fail_syncs(machine, sim_random_below(&world->random, 60),
+                            1 + sim_random_below(&world->random, 3),
+                            sim_random_next(&world->random));
+    uint32_t steps = 20 + (uint32_t)sim_random_below(&world->random, MODEL_STEPS - 20);
+    life_run(life, world->model, &world->random, steps);
+    engine_log_ops.stats(atomic_load(&life->db), take_compacted, &world->counts->compacted);
+    life_close(life);
+    world->counts->failed_syncs += life->failed;
+    for (uint32_t i = 0; i < life->moment_count; i++)
+        examine_moment(world, life, &life->moments[i]);
+    struct disk_sim *next = choose_end(world, life, machine, bounds);
+    for (uint32_t i = 0; i < life->moment_count; i++)
+        disk_sim_free(life->moments[i].machine);
+    disk_sim_free(machine);
+    free(life);
+    return next;
+}
+
+void power_world(uint64_t seed, struct power_counts *counts)
+{
+    static const uint64_t sizes[] = {16384, 32768, 65536};
+    struct world world = {.seed = seed, .random = sim_random_of(seed), .counts = counts};
+    struct disk_sim *machine = disk_sim_new();
+    struct bounds bounds = {0};
+    world.model = sim_alloc(sizeof(*world.model));
+    world.config.durability =
+        KVS_DURABILITY_ALWAYS + (uint32_t)sim_random_below(&world.random, 4) % 3;
+    world.config.segment_bytes = sizes[sim_random_below(&world.random, 3)];
+    world.config.may_fail = sim_random_below(&world.random, 6) == 0;
+    disk_sim_set_can_reserve(machine, sim_random_below(&world.random, 4) != 0);
+    for (uint32_t i = 0; i < LIVES; i++)
+        machine = live(&world, machine, &bounds);
+    examine(&world, machine, bounds, "the last end", 0);
+    counts->worlds++;
+    free(world.model);
+}
