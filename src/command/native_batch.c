@@ -124,6 +124,6 @@ kvs_status native_run_batch(struct native_call *call)
                              "a batch has at least one operation, and nothing behind the last one");
     if (!failed || (flags & NATIVE_BATCH_ALL_OR_NONE) == 0)
         return KVS_OK;
-    transaction_begin(call->txn, call->context->store, call->tls, call->now_ms, 0);
+    transaction_forget_writes(call->txn);
     return KVS_CONDITION_FAILED;
 }

@@ -22,7 +22,8 @@ struct native_call {
     struct kvs_error *err;
 };
 
-/* Each gives the reply's status; negative with err filled, and then nothing is to be committed. */
+/* Each gives the reply's status; negative with err filled, and then what it wrote is to be forgotten
+   (transaction_forget_writes), and the commit says whether the fault stands. */
 kvs_status native_run_set(struct native_call *call);
 kvs_status native_run_remove(struct native_call *call);
 kvs_status native_run_batch(struct native_call *call);

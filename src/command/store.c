@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "command/copy_dir.h"
+#include "command/hints.h"
 
 static uint32_t lower(uint32_t ours, uint64_t engines)
 {
@@ -34,6 +35,9 @@ kvs_status store_open_prepared(struct store *store, const struct kvs_engine_conf
                                struct kvs_error *err)
 {
     kvs_status status = store->engine->open(config, &store->db, err);
+    if (status == KVS_OK && config->durability == KVS_DURABILITY_ALWAYS &&
+        store->engine->submit != NULL)
+        store->hints = hints_new(); /* without it, it is only slower */
     if (status == KVS_OK)
         atomic_store_explicit(&store->is_open, true, memory_order_release);
     return status > 0 ? kvs_error_set(err, KVS_INTERNAL, 0,
@@ -61,6 +65,7 @@ kvs_status store_close(struct store *store, struct kvs_error *err)
     kvs_status status = store_is_open(store) ? store->engine->close(store->db, err) : KVS_OK;
     for (uint32_t i = 0; i < STORE_STRIPES; i++)
         (void)pthread_mutex_destroy(&store->stripes[i]);
+    hints_free(store->hints);
     (void)pthread_mutex_destroy(&store->writer);
     (void)pthread_mutex_destroy(&store->expiry_lock);
     memset(store, 0, sizeof(*store));

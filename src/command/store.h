@@ -18,6 +18,8 @@
 
 #define STORE_STRIPES 64u /* a set of them fits a word */
 
+struct hints;
+
 struct store {
     const struct kvs_engine_ops *engine; /* the loader's checked copy; outlives the store */
     struct kvs_db *db;
@@ -47,6 +49,7 @@ struct store {
     /* Called when that was lowered, on any thread; NULL: nobody asks. Set before the store is used. */
     void (*expiry_lowered)(void *arg);
     void *expiry_lowered_arg;
+    struct hints *hints; /* owned; where writes wait for the disk, else NULL */
     /* Of an engine without submit: whoever writes a key holds the stripe of its hash, so that nobody
        changes it between the look at a condition and the write. Several are taken in rising order,
        before `writer`. */

@@ -5,10 +5,15 @@
  * open-addressing table from INDEX_FROM on. The table's hash is keyed by a number of the
  * transaction's own, so that clients cannot choose keys that meet.
  *
+ * Where writes wait for the disk, a read may be a guess at what another transaction is writing (hints.h).
+ *
  * I1  An entry that was read holds what the engine had (`stored`), whatever was written since: it is
  *     the condition of the commit.
  * I2  A key is in one entry at most, so in one operation of the batch at most (store_submit).
  * I3  The store is told of an expiry before a value with it can be in the engine.
+ * I4  A guess is checked by the commit, also of a transaction that writes nothing: nothing is answered
+ *     that rests on a wrong one, or on one that is not durable. What is only remembered (WATCH) is
+ *     never a guess.
  */
 #include "command/transaction.h"
 
@@ -18,6 +23,7 @@
 #include <sys/random.h>
 
 #include "base/arena.h"
+#include "command/hints.h"
 
 #define INDEX_FROM  9u   /* entries */
 #define KEPT_MAX    256u /* entries whose room is kept for the next use */
@@ -35,6 +41,8 @@ struct entry {
     uint64_t hash;
     bool was_read;
     bool was_present;        /* when it was read */
+    bool guessed;            /* it was not read from the engine (I4) */
+    uint64_t hint;           /* number of ours about what is written; 0: none */
     struct kvs_bytes stored; /* as it was read (I1) */
     enum written written;
     struct kvs_bytes store; /* WRITTEN_SET: what is to be stored */
@@ -286,10 +294,27 @@ static kvs_status see(const struct transaction *txn, struct kvs_bytes stored, st
     return KVS_OK;
 }
 
-/* Reads the key into its entry, once. KVS_OK, or a fault. */
-static kvs_status load(struct transaction *txn, struct entry *entry)
+/* Takes what another one is writing for what the key holds. False: there is no such thing. */
+static bool guess(struct transaction *txn, struct entry *entry)
 {
-    if (entry->was_read)
+    struct hint hint;
+    struct hints *hints = txn->engine->hints;
+    if (hints == NULL || !hints_find(hints, entry->key, &hint))
+        return false;
+    uint8_t *copy = arena_take(&txn->arena, hint.len);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, hint.stored, hint.len);
+    entry->stored = bytes_of(copy, hint.len);
+    entry->was_read = entry->guessed = true;
+    entry->was_present = hint.present;
+    return true;
+}
+
+/* Reads the key into its entry, once. KVS_OK, or a fault. */
+static kvs_status load(struct transaction *txn, struct entry *entry, bool may_guess)
+{
+    if (entry->was_read || (may_guess && guess(txn, entry)))
         return KVS_OK;
     kvs_status status = read_stored(txn, entry->key, &entry->stored);
     if (status != KVS_OK && status != KVS_NOT_FOUND)
@@ -314,7 +339,7 @@ kvs_status transaction_get(struct transaction *txn, struct kvs_bytes key, struct
     if (entry->written == WRITTEN_REMOVED)
         return KVS_NOT_FOUND;
     if (entry->written == WRITTEN_NOT) {
-        kvs_status status = load(txn, entry);
+        kvs_status status = load(txn, entry, true);
         if (status == KVS_OK)
             status = entry->was_present ? see(txn, entry->stored, &entry->value) : KVS_NOT_FOUND;
         if (status != KVS_OK)
@@ -376,7 +401,7 @@ kvs_status transaction_stored(struct transaction *txn, struct kvs_bytes key, str
     struct entry *entry = take_entry(txn, key);
     if (entry == NULL)
         return KVS_NO_MEMORY;
-    kvs_status status = load(txn, entry);
+    kvs_status status = load(txn, entry, false);
     if (status != KVS_OK)
         return status;
     if (!entry->was_present)
@@ -466,6 +491,12 @@ kvs_status transaction_remove(struct transaction *txn, struct kvs_bytes key)
     return KVS_OK;
 }
 
+void transaction_forget_writes(struct transaction *txn)
+{
+    for (uint32_t i = 0; i < txn->entry_count; i++)
+        txn->entries[i].written = WRITTEN_NOT;
+}
+
 /* ---- the end ------------------------------------------------------------------------------ */
 
 void transaction_replace(struct transaction *txn,
@@ -483,7 +514,7 @@ bool transaction_has_work(const struct transaction *txn)
     if (txn->failed || txn->instead != NULL)
         return true;
     for (uint32_t i = 0; i < txn->entry_count; i++) {
-        if (txn->entries[i].written != WRITTEN_NOT)
+        if (txn->entries[i].written != WRITTEN_NOT || txn->entries[i].guessed) /* I4 */
             return true;
     }
     /* One read by itself is as good as its moment; several are to be of one. */
@@ -505,10 +536,32 @@ static void prepare(const struct entry *entry, struct kvs_op *op)
         op->expected = entry->stored;
 }
 
+/* Tells others what is about to be written to keys that were read: they may be about to, too. */
+static void put_hints(struct transaction *txn)
+{
+    struct hints *hints = txn->engine->hints;
+    for (uint32_t i = 0; hints != NULL && i < txn->entry_count; i++) {
+        struct entry *entry = &txn->entries[i];
+        if (entry->was_read && entry->written != WRITTEN_NOT)
+            entry->hint =
+                hints_put(hints, entry->key, entry->written == WRITTEN_SET ? &entry->store : NULL);
+    }
+}
+
+static void take_hints_back(struct transaction *txn)
+{
+    struct hints *hints = txn->engine->hints;
+    for (uint32_t i = 0; hints != NULL && i < txn->entry_count; i++) {
+        if (txn->entries[i].hint != 0)
+            hints_take_back(hints, txn->entries[i].key, txn->entries[i].hint);
+    }
+}
+
 static void batch_complete(void *arg, struct kvs_batch *batch, kvs_status status)
 {
     struct transaction *txn = arg;
     (void)batch;
+    take_hints_back(txn);
     txn->complete(txn->complete_arg, status);
 }
 
@@ -541,5 +594,9 @@ kvs_status transaction_commit(struct transaction *txn,
                                     .complete = batch_complete,
                                     .arg = txn,
                                     .err = &txn->error};
-    return store_submit(txn->engine, txn->tls, &txn->batch);
+    put_hints(txn);
+    kvs_status status = store_submit(txn->engine, txn->tls, &txn->batch);
+    if (status != KVS_PENDING)
+        take_hints_back(txn);
+    return status;
 }

@@ -10,6 +10,10 @@
  *
  * A key that expired reads as missing; its condition is still what is stored.
  *
+ * Where writes wait for the disk, a read can be a guess at what another transaction is about to write.
+ * It is checked by the commit: so a transaction that is not read-only is committed even when it wrote
+ * nothing, before anything is told of what it read.
+ *
  * One thread's at a time; from a commit that gave KVS_PENDING to its completion nobody's. Memory is
  * kept from one use to the next, so that the usual ones allocate nothing.
  */
@@ -71,6 +75,10 @@ KVS_MUST_USE kvs_status transaction_set(struct transaction *txn, struct kvs_byte
 
 /* Removes the key, which need not be there. KVS_OK, KVS_NO_MEMORY. key: as above. */
 KVS_MUST_USE kvs_status transaction_remove(struct transaction *txn, struct kvs_bytes key);
+
+/* Forgets what was written, not what was read: that is still checked by the commit. For who decides,
+   after reading, that nothing is to be written, and tells so. */
+void transaction_forget_writes(struct transaction *txn);
 
 /* Memory for content (or anything else) that is good until the next begin. NULL: out of memory;
    transaction_message says so, and nothing that was written will be committed. */

@@ -9,6 +9,8 @@
  */
 #include "server/session_native.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -56,10 +58,20 @@ static enum session_step answer_commit(struct session *session, struct worker *w
         return answer(session, worker, KVS_BUSY, NULL);
     if (run->status != KVS_OK)
         return answer(session, worker, run->status, transaction_message(run->txn));
-    return answer(session, worker, run->reply_status, NULL);
+    return answer(session, worker, run->reply_status,
+                  run->reply_status < 0 ? (const char *)buffer_content(&run->reply) : NULL);
 }
 
 static enum session_step finish(struct session *session, struct worker *worker);
+
+/* A fault is told when the commit says that what it rests on stands: its message is kept as the reply
+   meanwhile. False: no memory for that. */
+static bool keep_fault(struct run *run, const char *message)
+{
+    transaction_forget_writes(run->txn);
+    buffer_consume(&run->reply, buffer_size(&run->reply));
+    return buffer_append(&run->reply, message, strlen(message) + 1) == KVS_OK;
+}
 
 /* Runs it once, and on if it is decided at once. */
 static enum session_step attempt(struct session *session, struct worker *worker,
@@ -79,7 +91,7 @@ static enum session_step attempt(struct session *session, struct worker *worker,
     transaction_begin(run->txn, call.context->store, worker->tls, call.now_ms,
                       run->native->writes ? 0 : TRANSACTION_READ_ONLY);
     run->reply_status = run->native->run(&call);
-    if (run->reply_status < 0)
+    if (run->reply_status < 0 && !keep_fault(run, message))
         return answer(session, worker, run->reply_status, message);
     run->status = KVS_OK;
     if (run->native->writes) {

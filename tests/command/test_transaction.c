@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/hints.h"
 #include "command/transaction.h"
 
 #define NOW INT64_C(1700000000000)
@@ -333,6 +334,64 @@ static void test_limits(struct fixture *fixture)
     free(large);
 }
 
+/* Where writes wait for the disk, transactions on one key follow each other without waiting: each rests on
+   the one before, and none is answered before what it rests on. */
+static void test_guesses(struct fixture *fixture)
+{
+    enum {
+        CHAIN = 20
+    };
+    struct transaction *txns[CHAIN];
+    struct waiting waiting[CHAIN];
+    kvs_status statuses[CHAIN];
+    char digits[CHAIN][16];
+    if (fixture->store.store.hints == NULL)
+        return;
+    for (int i = 0; i < CHAIN; i++) {
+        struct value value = {.content = {NULL, 0}};
+        waiting[i] =
+            (struct waiting){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, KVS_PENDING, 0};
+        txns[i] = transaction_new();
+        assert_non_null(txns[i]);
+        transaction_begin(txns[i], &fixture->store.store, NULL, NOW, 0);
+        kvs_status status = transaction_get(txns[i], text("n"), &value);
+        /* It may be on the disk by now, or be a guess; it is the one before in any case. */
+        assert_int_equal(i == 0 ? KVS_NOT_FOUND : KVS_OK, status);
+        if (i > 0)
+            assert_memory_equal(digits[i - 1], value.content.ptr, value.content.len);
+        (void)snprintf(digits[i], sizeof(digits[i]), "%d", i);
+        assert_int_equal(KVS_OK, transaction_set(txns[i], text("n"), text(digits[i]), VALUE_NEVER));
+        statuses[i] = transaction_commit(txns[i], on_complete, &waiting[i]);
+    }
+    /* One that only looks, at the same time: what it saw is checked, too. */
+    begin(fixture);
+    must_hold(fixture, "n", digits[CHAIN - 1], VALUE_NEVER);
+    assert_int_equal(KVS_OK, commit(fixture->txn));
+    for (int i = 0; i < CHAIN; i++) {
+        if (statuses[i] == KVS_PENDING) {
+            (void)pthread_mutex_lock(&waiting[i].lock);
+            while (waiting[i].count == 0)
+                (void)pthread_cond_wait(&waiting[i].changed, &waiting[i].lock);
+            statuses[i] = waiting[i].status;
+            (void)pthread_mutex_unlock(&waiting[i].lock);
+        }
+        assert_int_equal(KVS_OK, statuses[i]);
+        transaction_free(txns[i]);
+    }
+    must_hold_at(fixture, NOW, "n", digits[CHAIN - 1], VALUE_NEVER);
+    /* A wrong guess is found out, also by one that writes nothing. */
+    uint64_t number = hints_put(fixture->store.store.hints, text("n"), &(struct kvs_bytes){"x", 1});
+    begin(fixture);
+    must_hold(fixture, "n", "x", VALUE_NEVER);
+    assert_int_equal(KVS_CONDITION_FAILED, commit(fixture->txn));
+    begin(fixture);
+    must_hold(fixture, "n", "x", VALUE_NEVER);
+    must_set(fixture, "n", "y", VALUE_NEVER);
+    assert_int_equal(KVS_CONDITION_FAILED, commit(fixture->txn));
+    hints_take_back(fixture->store.store.hints, text("n"), number);
+    must_hold_at(fixture, NOW, "n", digits[CHAIN - 1], VALUE_NEVER);
+}
+
 /* ---- races ---------------------------------------------------------------------------------- */
 
 enum {
@@ -440,6 +499,7 @@ int main(void)
         {"watch", test_watch},
         {"many_keys", test_many_keys},
         {"limits", test_limits},
+        {"guesses", test_guesses},
         {"races_lose_nothing", test_races_lose_nothing},
     };
     enum {
