@@ -27,6 +27,7 @@ static const struct {
     {"maxmemory", "0"},
     {"maxmemory-policy", "noeviction"},
     {"cluster-enabled", "no"},
+    {"notify-keyspace-events", ""},
 };
 
 /* Names and values on their way to the reply. */

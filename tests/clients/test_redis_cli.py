@@ -92,7 +92,7 @@ class Cli(unittest.TestCase):
             process.wait()
             process.stdout.close()
         self.assertIn("keys", lines[1])
-        self.assertRegex(lines[2], r"^0\s+\S+M\s+\d+")
+        self.assertRegex(lines[2], r"^0\s+\S+[KMG]\s+\d+")
 
 
 class Interactive(unittest.TestCase):
