@@ -25,10 +25,12 @@
 #include "base/arena.h"
 #include "command/hints.h"
 
-#define INDEX_FROM  9u   /* entries */
-#define KEPT_MAX    256u /* entries whose room is kept for the next use */
-#define NO_ENTRY    UINT32_MAX
-#define FIRST_SLOTS 32u
+#define INDEX_FROM 9u   /* entries */
+#define KEPT_MAX   256u /* entries whose room is kept for the next use */
+#define NO_ENTRY   UINT32_MAX
+/* Who made a hint may be stopped before he writes: then trying again with it would only spin. */
+#define WRONG_GUESSES_MAX 3u
+#define FIRST_SLOTS       32u
 
 enum written {
     WRITTEN_NOT,
@@ -54,7 +56,8 @@ struct transaction {
     struct kvs_tls *tls;
     int64_t now_ms;
     uint32_t flags;
-    bool failed; /* a write got no memory: nothing of it all may be written */
+    uint32_t wrong_guesses; /* commits in a row that failed and had a guess; kept from use to use */
+    bool failed;            /* a write got no memory: nothing of it all may be written */
     kvs_status (*instead)(void *arg, void (*complete)(void *complete_arg, kvs_status status),
                           void *complete_arg, struct kvs_error *err);
     void *instead_arg;
@@ -299,7 +302,8 @@ static bool guess(struct transaction *txn, struct entry *entry)
 {
     struct hint hint;
     struct hints *hints = txn->engine->hints;
-    if (hints == NULL || !hints_find(hints, entry->key, &hint))
+    if (hints == NULL || txn->wrong_guesses >= WRONG_GUESSES_MAX ||
+        !hints_find(hints, entry->key, &hint))
         return false;
     uint8_t *copy = arena_take(&txn->arena, hint.len);
     if (copy == NULL)
@@ -557,11 +561,21 @@ static void take_hints_back(struct transaction *txn)
     }
 }
 
+/* The commit ended. */
+static void end_commit(struct transaction *txn, kvs_status status)
+{
+    bool guessed = false;
+    take_hints_back(txn);
+    for (uint32_t i = 0; i < txn->entry_count; i++)
+        guessed = guessed || txn->entries[i].guessed;
+    txn->wrong_guesses = status == KVS_CONDITION_FAILED && guessed ? txn->wrong_guesses + 1 : 0;
+}
+
 static void batch_complete(void *arg, struct kvs_batch *batch, kvs_status status)
 {
     struct transaction *txn = arg;
     (void)batch;
-    take_hints_back(txn);
+    end_commit(txn, status);
     txn->complete(txn->complete_arg, status);
 }
 
@@ -597,6 +611,6 @@ kvs_status transaction_commit(struct transaction *txn,
     put_hints(txn);
     kvs_status status = store_submit(txn->engine, txn->tls, &txn->batch);
     if (status != KVS_PENDING)
-        take_hints_back(txn);
+        end_commit(txn, status);
     return status;
 }
