@@ -41,49 +41,44 @@ static void no_arguments_mean_the_defaults(void **state)
     options_deinit(&options);
 }
 
+static const char *const every_flag[] = {"--addr=[::1]:5000",
+                                         "--engine=lmdb",
+                                         "--pool=glib",
+                                         "--threads=7",
+                                         "--data-dir=/x",
+                                         "--sync=interval:250",
+                                         "--plugin-dir",
+                                         "/p1",
+                                         "--plugin-dir",
+                                         "/p2",
+                                         "--engine-opt",
+                                         "a=1",
+                                         "--pool-opt",
+                                         "b=2",
+                                         "--log-level",
+                                         "debug",
+                                         "--key-max=1k",
+                                         "--value-max=2m",
+                                         "--backlog=77",
+                                         "--listen=unix:/s",
+                                         "--listen=fd:3",
+                                         "--socket-mode=660",
+                                         "--password-file=/f",
+                                         "--no-auth",
+                                         "--socket-no-auth",
+                                         "--login-timeout=1500ms",
+                                         "--tls-cert=/c",
+                                         "--tls-key=/k",
+                                         "--tls-client-ca=/a",
+                                         "--tls-client-optional",
+                                         NULL};
+
 static void every_flag_reaches_the_configuration(void **state)
 {
     (void)state;
     struct options options;
     struct test_error error;
-    static const char *const arguments[] = {"--addr",
-                                            "[::1]:5000",
-                                            "--engine",
-                                            "lmdb",
-                                            "--pool",
-                                            "glib",
-                                            "--threads",
-                                            "7",
-                                            "--data-dir",
-                                            "/x",
-                                            "--sync",
-                                            "interval:250",
-                                            "--plugin-dir",
-                                            "/p1",
-                                            "--plugin-dir",
-                                            "/p2",
-                                            "--engine-opt",
-                                            "a=1",
-                                            "--pool-opt",
-                                            "b=2",
-                                            "--log-level",
-                                            "debug",
-                                            "--key-max=1k",
-                                            "--value-max=2m",
-                                            "--backlog=77",
-                                            "--listen=unix:/s",
-                                            "--listen=fd:3",
-                                            "--socket-mode=660",
-                                            "--password-file=/f",
-                                            "--no-auth",
-                                            "--socket-no-auth",
-                                            "--login-timeout=1500ms",
-                                            "--tls-cert=/c",
-                                            "--tls-key=/k",
-                                            "--tls-client-ca=/a",
-                                            "--tls-client-optional",
-                                            NULL};
-    assert_status(KVS_OK, parse(&options, arguments, &error), &error);
+    assert_status(KVS_OK, parse(&options, every_flag, &error), &error);
     const struct kvs_server_config *config = &options.config;
     assert_string_equal(config->address, "[::1]:5000");
     assert_string_equal(config->engine, "lmdb");
