@@ -14,15 +14,18 @@
 #include "server/reactor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 #define RETRY_NS         ((int64_t)1000000)   /* between offers to a busy pool */
 #define ACCEPT_PAUSE_NS  ((int64_t)100000000) /* between tries when out of descriptors */
+#define DESCRIPTORS_KEPT 64u                  /* for other things than connections */
 #define ACCEPT_BATCH_MAX 256u                 /* connections taken before others get their turn */
 #define REFUSED_LOG_NS   NS_PER_S             /* at most one line about it in this time */
 
@@ -68,9 +71,21 @@ void reactor_close(struct reactor *reactor)
     reactor->epoll_fd = reactor->wake_fd = -1;
 }
 
+/* What the descriptors that this process may have leave for connections: an engine that cannot open its next
+   file fails writes, which is worse than a client that waits. */
+static uint64_t descriptors_for_connections(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur > 2 * DESCRIPTORS_KEPT ? limit.rlim_cur - DESCRIPTORS_KEPT
+                                                 : limit.rlim_cur / 2;
+}
+
 kvs_status reactor_accept_begin(struct reactor *reactor, struct kvs_error *err)
 {
     atomic_store_explicit(&reactor->accepting, 1, memory_order_relaxed);
+    reactor->connections_most = descriptors_for_connections();
     for (uint32_t i = 0; i < reactor->listeners->count; i++) {
         struct listener *listener = &reactor->listeners->items[i];
         struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = listener};
@@ -283,21 +298,39 @@ static bool begin_connection(struct reactor *reactor, const struct listener *lis
     return true;
 }
 
-static bool is_full(const struct reactor *reactor)
+static uint64_t count_open(const struct reactor *reactor)
 {
-    uint64_t most = atomic_load_explicit(&reactor->limits->clients_max, memory_order_relaxed);
     uint64_t open;
     uint64_t accepted;
-    if (most == 0)
-        return false;
     connection_set_count(reactor->connections, &open, &accepted);
-    return open >= most;
+    return open;
+}
+
+static bool is_full(const struct reactor *reactor, uint64_t open)
+{
+    uint64_t most = atomic_load_explicit(&reactor->limits->clients_max, memory_order_relaxed);
+    return most != 0 && open >= most;
+}
+
+static bool has_waiting(const struct listener *listener)
+{
+    struct pollfd waiting = {.fd = listener->fd, .events = POLLIN};
+    return poll(&waiting, 1, 0) != 0;
 }
 
 /* Takes what waits at a listener. False: none can be taken at the moment. */
 static bool accept_from(struct reactor *reactor, struct listener *listener, struct job_batch *batch)
 {
     for (uint32_t i = 0; i < ACCEPT_BATCH_MAX; i++) {
+        uint64_t open = count_open(reactor);
+        if (open >= reactor->connections_most) {
+            if (!has_waiting(listener)) {
+                listener->ready = false;
+                return true;
+            }
+            pause_accepting(reactor, EMFILE);
+            return false;
+        }
         int fd = listener_accept(listener);
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             listener->ready = false;
@@ -307,7 +340,7 @@ static bool accept_from(struct reactor *reactor, struct listener *listener, stru
             pause_accepting(reactor, errno);
             return false;
         }
-        if (is_full(reactor)) {
+        if (is_full(reactor, open)) {
             limits_refuse_client(reactor->limits, listener->tls ? -1 : fd);
             (void)close(fd);
             continue;

@@ -33,6 +33,7 @@ struct reactor {
     struct connection_set *connections;
     struct listeners *listeners; /* their `ready` is the poller's */
     struct limits *limits;
+    uint64_t connections_most; /* so that descriptors are left for the engine's files */
     /* What a connection has to log in, its handshake included. Written by a reload, read by the
        poller; relaxed: connections to come. */
     _Atomic uint64_t login_timeout_ns;
