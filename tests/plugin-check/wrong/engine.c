@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,12 @@
 #define KEY_MAX   1000u
 #define VALUE_MAX 100000u
 #define OPS_MAX   200u
+
+#ifdef WRONG_STOP_STATUS
+#define STOPPED KVS_OK
+#else
+#define STOPPED KVS_STOPPED
+#endif
 
 #ifndef WRONG_NAME
 #error "WRONG_NAME is the name of the plugin, as in its file's name"
@@ -28,6 +35,9 @@ struct kvs_db {
     struct item *items; /* sorted by key; under lock */
     size_t count, cap;  /* under lock */
     int read_only;
+#ifdef WRONG_SAVES_AT_CLOSE
+    char dir[512];
+#endif
 };
 
 /* ---- items; the lock is held ------------------------------------------------------------------- */
@@ -109,6 +119,61 @@ static void take(struct kvs_db *db, size_t at)
     memmove(db->items + at, db->items + at + 1, (db->count - at) * sizeof(*db->items));
 }
 
+/* ---- a file ----------------------------------------------------------------------------------- */
+
+#ifdef WRONG_SAVES_AT_CLOSE
+/* Keys and values in one file that is written when the store is closed: durable, as long as nobody
+   kills the process. */
+static FILE *data_file(const char *dir, const char *mode)
+{
+    char path[600];
+    (void)snprintf(path, sizeof(path), "%s/data", dir);
+    return fopen(path, mode);
+}
+
+static int can_load(const char *dir)
+{
+    FILE *file = data_file(dir, "r");
+    if (file != NULL)
+        (void)fclose(file);
+    return file != NULL;
+}
+
+static void load(struct kvs_db *db)
+{
+    static unsigned char bytes[KEY_MAX + VALUE_MAX];
+    uint64_t sizes[2];
+    FILE *file = data_file(db->dir, "r");
+    if (file == NULL)
+        file = data_file(db->dir, "w+");
+    while (file != NULL && fread(sizes, sizeof(sizes), 1, file) == 1 &&
+           fread(bytes, 1, sizes[0] + sizes[1], file) == sizes[0] + sizes[1])
+        put(db, (struct kvs_bytes){bytes, sizes[0]},
+            (struct kvs_bytes){bytes + sizes[0], sizes[1]});
+    if (file != NULL)
+        (void)fclose(file);
+}
+
+static void save(struct kvs_db *db)
+{
+    FILE *file = db->read_only ? NULL : data_file(db->dir, "w");
+    for (size_t i = 0; file != NULL && i < db->count; i++) {
+        const uint64_t sizes[2] = {db->items[i].key.len, db->items[i].value.len};
+        (void)fwrite(sizes, sizeof(sizes), 1, file);
+        (void)fwrite(db->items[i].key.ptr, 1, sizes[0], file);
+        (void)fwrite(db->items[i].value.ptr, 1, sizes[1], file);
+    }
+    if (file != NULL)
+        (void)fclose(file);
+}
+#else
+static int can_load(const char *dir)
+{
+    (void)dir;
+    return 0;
+}
+#endif
+
 /* ---- open and close ------------------------------------------------------------------------------ */
 
 #ifdef WRONG_LEAKS_THREAD
@@ -142,7 +207,11 @@ static kvs_status wrong_open(const struct kvs_engine_config *config, struct kvs_
                              struct kvs_error *err)
 {
     struct kvs_option_value level = {.size = sizeof(level)};
-    if ((config->flags & KVS_OPEN_CREATE) == 0)
+    int is_refused = (config->flags & KVS_OPEN_CREATE) == 0 && !can_load(config->data_dir);
+#ifdef WRONG_OPENS_NOTHING
+    is_refused = 0;
+#endif
+    if (is_refused)
         return kvs_error_set(err, KVS_MISSING, 0, "there is no store of before");
     if (config->host->config_get(config->host, "level", &level) != KVS_OK)
         return kvs_error_set(err, KVS_INTERNAL, 0, "the option level has no value");
@@ -156,6 +225,10 @@ static kvs_status wrong_open(const struct kvs_engine_config *config, struct kvs_
     pthread_mutex_init(&db->lock, NULL);
     db->read_only = (config->flags & KVS_OPEN_READ_ONLY) != 0;
     misbehave_at_open();
+#ifdef WRONG_SAVES_AT_CLOSE
+    (void)snprintf(db->dir, sizeof(db->dir), "%s", config->data_dir);
+    load(db);
+#endif
     *ret_db = db;
     return KVS_OK;
 }
@@ -165,6 +238,9 @@ static kvs_status wrong_close(struct kvs_db *db, struct kvs_error *err)
     (void)err;
     if (db == NULL)
         return KVS_OK;
+#ifdef WRONG_SAVES_AT_CLOSE
+    save(db);
+#endif
     while (db->count > 0)
         take(db, db->count - 1);
     free(db->items);
@@ -191,7 +267,7 @@ static kvs_status wrong_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_b
     status = found ? KVS_OK : KVS_NOT_FOUND;
 #else
     if (found)
-        status = visit(arg, db->items[at].value) == 0 ? KVS_OK : KVS_STOPPED;
+        status = visit(arg, db->items[at].value) == 0 ? KVS_OK : STOPPED;
 #endif
     pthread_mutex_unlock(&db->lock);
     return status;
@@ -202,8 +278,17 @@ static kvs_status check_write(const struct kvs_db *db, struct kvs_bytes key, str
 {
     if (db->read_only)
         return kvs_error_set(err, KVS_READ_ONLY, 0, "the store is read-only");
-    if (key.len == 0)
+    if (key.len == 0) {
+#ifdef WRONG_MESSAGE_TOO_LONG
+        if (err != NULL && err->msg != NULL)
+            strcpy(err->msg, "a key has at least 1 byte");
+        return KVS_INVALID;
+#endif
         return kvs_error_set(err, KVS_INVALID, 0, "a key has at least 1 byte");
+    }
+#ifdef WRONG_NO_LIMITS
+    return KVS_OK;
+#endif
 #ifdef WRONG_CRASHES_AT_LIMIT
     if (value.len == VALUE_MAX)
         abort();
@@ -213,10 +298,6 @@ static kvs_status check_write(const struct kvs_db *db, struct kvs_bytes key, str
         (void)pause();
 #endif
     if (key.len > KEY_MAX || value.len > VALUE_MAX) {
-#ifdef WRONG_MESSAGE_TOO_LONG
-        if (err != NULL && err->msg != NULL)
-            strcpy(err->msg, "a key has at most 1000 bytes");
-#endif
         return kvs_error_set(err, KVS_TOO_LARGE, 0, "a key has at most %u bytes and a value %u",
                              KEY_MAX, VALUE_MAX);
     }
@@ -302,8 +383,13 @@ static kvs_status apply_all(struct kvs_db *db, struct kvs_batch *batch)
     for (size_t i = 0; i < db->count; i++)
         put(&trial, db->items[i].key, db->items[i].value);
     for (uint64_t i = 0; i < batch->op_count; i++) {
-        batch->ops[i].status = apply(&trial, &batch->ops[i], batch->err);
-        if (batch->ops[i].status == KVS_CONDITION_FAILED)
+#ifdef WRONG_BATCH_BACKWARDS
+        struct kvs_op *op = &batch->ops[batch->op_count - 1 - i];
+#else
+        struct kvs_op *op = &batch->ops[i];
+#endif
+        op->status = apply(&trial, op, batch->err);
+        if (op->status == KVS_CONDITION_FAILED)
             status = KVS_CONDITION_FAILED;
     }
     for (uint64_t i = 0; i < batch->op_count; i++) {
@@ -384,7 +470,12 @@ static kvs_status wrong_get_many(struct kvs_db *db, struct kvs_tls *tls,
 
 static int is_shown(const struct kvs_scan *scan, struct kvs_bytes key)
 {
-    if (compare(key, scan->from) < 0 || (scan->to.len > 0 && compare(key, scan->to) >= 0))
+#ifdef WRONG_SCAN_RANGE
+    const int end = 1; /* to is shown as well */
+#else
+    const int end = 0;
+#endif
+    if (compare(key, scan->from) < 0 || (scan->to.len > 0 && compare(key, scan->to) >= end))
         return 0;
     return key.len >= scan->prefix.len &&
            (scan->prefix.len == 0 || memcmp(key.ptr, scan->prefix.ptr, scan->prefix.len) == 0);
@@ -400,7 +491,11 @@ static kvs_status wrong_scan(struct kvs_db *db, struct kvs_tls *tls, struct kvs_
     scan->cursor = 0;
     pthread_mutex_lock(&db->lock);
     for (size_t i = 0; i < db->count && status == KVS_OK; i++) {
+#ifdef WRONG_SCAN_FORWARD
+        size_t at = i;
+#else
         size_t at = (scan->flags & KVS_SCAN_REVERSE) != 0 ? db->count - 1 - i : i;
+#endif
         struct kvs_bytes value = db->items[at].value;
         if (!is_shown(scan, db->items[at].key))
             continue;
@@ -414,8 +509,10 @@ static kvs_status wrong_scan(struct kvs_db *db, struct kvs_tls *tls, struct kvs_
 #else
         shown++;
 #endif
+#ifndef WRONG_SCAN_VALUES
         if ((scan->flags & KVS_SCAN_KEYS_ONLY) != 0)
             value.len = 0;
+#endif
         if (scan->visit(scan->arg, db->items[at].key, value) != 0)
             status = KVS_STOPPED;
         scan->cursor = status == KVS_STOPPED;
@@ -442,7 +539,7 @@ static const struct kvs_engine_ops operations = {
     .capabilities = KVS_ENGINE_HAS_SUBMIT | KVS_ENGINE_HAS_GET_MANY | KVS_ENGINE_HAS_SCAN |
                     KVS_ENGINE_HAS_STATS | KVS_ENGINE_ORDERED | KVS_ENGINE_SNAPSHOT_SCAN |
                     KVS_ENGINE_CONCURRENT_WRITERS | KVS_ENGINE_BATCH_ATOMIC
-#ifdef WRONG_NOT_DURABLE
+#if defined(WRONG_NOT_DURABLE) || defined(WRONG_SAVES_AT_CLOSE)
                     | KVS_ENGINE_DURABLE
 #endif
     ,

@@ -155,7 +155,8 @@ static kvs_status wrong_create(const struct kvs_pool_config *config, struct kvs_
         (void)start_worker(pool);
     pthread_mutex_unlock(&pool->lock);
 #ifdef WRONG_LEAKS_MEMORY
-    (void)!realloc(NULL, 100);
+    char *memory = malloc(100);
+    __asm__ volatile("" : : "r"(memory) : "memory"); /* or the compiler takes it out */
 #endif
     *ret_pool = pool;
     return KVS_OK;
@@ -297,7 +298,11 @@ static void wrong_stats(struct kvs_pool *pool, struct kvs_pool_stats *stats)
 
 static const struct kvs_pool_ops operations = {
     .size = sizeof(struct kvs_pool_ops),
-    .capabilities = KVS_POOL_HAS_SPAWN_BATCH | KVS_POOL_HAS_STATS | KVS_POOL_SURVIVES_THREAD_EXIT,
+    .capabilities = KVS_POOL_HAS_SPAWN_BATCH | KVS_POOL_HAS_STATS | KVS_POOL_SURVIVES_THREAD_EXIT
+#ifdef WRONG_CLAIMS_IDLE
+                    | KVS_POOL_RUNS_IDLE_HOOK
+#endif
+    ,
     .create = wrong_create,
     .spawn = wrong_spawn,
     .shutdown = wrong_shutdown,
