@@ -1,6 +1,7 @@
 /* Commands that count: integers of 64 bits, and floating point as Redis computes and prints it. */
 #include <ctype.h>
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static struct kvs_bytes format_float(struct call *call, long double value)
     return bytes_of(text, len);
 }
 
-static void run_incrbyfloat(struct call *call)
+static void add_float(struct call *call)
 {
     struct kvs_bytes key = call->arguments[1];
     struct value value = {.expires_at_ms = VALUE_NEVER};
@@ -122,6 +123,16 @@ static void run_incrbyfloat(struct call *call)
     struct kvs_bytes text = format_float(call, number);
     if (text.len > 0 && resp_data_set(call, key, text, value.expires_at_ms))
         resp_bulk(call->reply, text);
+}
+
+/* In the C locale, whatever that of the program is which the server may be a part of. */
+static void run_incrbyfloat(struct call *call)
+{
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* a constant of the C library's */
+    locale_t before = uselocale(plain);
+    add_float(call);
+    (void)uselocale(before);
+    freelocale(plain);
 }
 
 const struct resp_command resp_counters[] = {

@@ -1,6 +1,7 @@
 /* The Redis commands on keys, on every kind of store. test_resp_same.c compares them with Redis. */
 #include "resp_runner.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,17 @@ static void test_counters(struct resp_runner *runner)
     expect_reply(runner, "INCRBYFLOAT f x", "-ERR value is not a valid float");
     expect_reply(runner, "INCRBYFLOAT f inf", "-ERR increment would produce NaN or Infinity");
     expect_reply(runner, "INCRBYFLOAT new 3.0", "$1 3");
+}
+
+/* A program that embeds the server may have another decimal point. */
+static void test_floats_know_no_locale(struct resp_runner *runner)
+{
+    const char *name = setlocale(LC_NUMERIC, "de_DE.UTF-8");
+    if (name == NULL)
+        print_message("without the locale de_DE.UTF-8 this shows little\n");
+    expect_reply(runner, "INCRBYFLOAT f 1.5", "$3 1.5");
+    expect_reply(runner, "INCRBYFLOAT f 0.25", "$4 1.75");
+    (void)setlocale(LC_NUMERIC, "C");
 }
 
 static void test_set_options(struct resp_runner *runner)
@@ -261,8 +273,10 @@ int main(void)
         const char *name;
         void (*test)(struct resp_runner *runner);
     } all[] = {
-        {"strings", test_strings}, {"counters", test_counters}, {"set", test_set_options},
-        {"expiry", test_expiry},   {"renaming", test_renaming}, {"races", test_races},
+        {"strings", test_strings}, {"counters", test_counters},
+        {"set", test_set_options}, {"floats", test_floats_know_no_locale},
+        {"expiry", test_expiry},   {"renaming", test_renaming},
+        {"races", test_races},
     };
     enum {
         ALL = sizeof(all) / sizeof(all[0]),
