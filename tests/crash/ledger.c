@@ -8,9 +8,9 @@
 
 #include "base/bytes.h"
 
-#define SIZE_SMALL 800u /* most values have fewer bytes than this */
-#define LARGE_EACH 300u /* one in so many does not */
-#define CLOCK_MS   2    /* by which two readings of the clock may disagree, with rounding */
+#define SIZE_SMALL 800u    /* values have fewer bytes than this, */
+#define SIZE_LARGE 100000u /* and those of key 0 than this */
+#define CLOCK_MS   2       /* by which two readings of the clock may disagree, with rounding */
 
 struct ledger *ledger_new(void)
 {
@@ -69,8 +69,7 @@ struct kvs_bytes ledger_value(uint8_t *to, uint32_t writer, uint32_t key, uint32
     mixed ^= mixed >> 29;
     char head[LEDGER_NAME_MAX];
     int head_size = snprintf(head, sizeof(head), "%u ", version);
-    uint64_t size = (uint64_t)head_size +
-                    (mixed % LARGE_EACH == 0 ? mixed % (LEDGER_VALUE_MAX / 2) : mixed % SIZE_SMALL);
+    uint64_t size = (uint64_t)head_size + mixed % (key == 0 ? SIZE_LARGE : SIZE_SMALL);
     memcpy(to, head, (size_t)head_size);
     for (uint64_t i = (uint64_t)head_size; i < size; i++)
         to[i] = (uint8_t)((mixed >> (8 * (i % 8))) ^ (i / 8));

@@ -21,7 +21,7 @@
 #define LEDGER_STEPS     4u   /* under way at most */
 #define LEDGER_CHANGES   4u   /* of a step at most */
 #define LEDGER_NAME_MAX  32u
-#define LEDGER_VALUE_MAX 200000u
+#define LEDGER_VALUE_MAX 110000u
 
 /* What a key holds. */
 struct ledger_state {

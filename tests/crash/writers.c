@@ -19,15 +19,13 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
-#include "base/clock.h"
+#include "base/bytes.h"
+#include "crash/requests.h"
 #include "protocol/native.h"
-#include "protocol/native_body.h"
 #include "support/program.h"
 
-#define NATIVE_EACH   5u   /* one connection in so many speaks the native protocol */
-#define EXPIRY_MAX_MS 300u /* how long an expiring key lives at most */
-#define COMMAND_BATCH 8u
-#define REPLY_MAX     4096u
+#define NATIVE_EACH 5u /* one connection in so many speaks the native protocol */
+#define REPLY_MAX   4096u
 
 struct connection {
     int fd; /* -1: closed */
@@ -54,159 +52,7 @@ static void end_with(struct writers *writers, const struct connection *connectio
     _exit(1);
 }
 
-static void put(struct writers *writers, const void *bytes, size_t size)
-{
-    if (size > 0 && buffer_append(&writers->out, bytes, size) != KVS_OK)
-        abort();
-}
-
 /* ---- what is sent ------------------------------------------------------------------------- */
-
-/* Fewer than below, from 0. */
-static uint32_t draw(struct writers *writers, uint32_t below)
-{
-    return (uint32_t)rand_r(&writers->seed) % below;
-}
-
-static struct ledger_change choose_change(struct writers *writers, uint32_t number)
-{
-    struct ledger_writer *writer = &writers->ledger->writers[number];
-    uint32_t kind = draw(writers, 10);
-    struct ledger_change change = {.key = draw(writers, writers->ledger->key_limit)};
-    if (kind < 2) /* a removal */
-        return change;
-    change.to.version = ++writer->last_version;
-    if (kind < 4)
-        change.to.expires_ms = clock_unix_ms() + 1 + draw(writers, EXPIRY_MAX_MS);
-    return change;
-}
-
-static struct ledger_step choose_step(struct writers *writers, uint32_t number)
-{
-    struct ledger_step step = {.count = 1};
-    if (draw(writers, 3) == 0)
-        step.count += draw(writers, LEDGER_CHANGES);
-    for (uint32_t i = 0; i < step.count; i++)
-        step.changes[i] = choose_change(writers, number);
-    return step;
-}
-
-static void put_argument(struct writers *writers, struct kvs_bytes argument)
-{
-    char head[24];
-    put(writers, head,
-        (size_t)snprintf(head, sizeof(head), "$%llu\r\n", (unsigned long long)argument.len));
-    put(writers, argument.ptr, argument.len);
-    put(writers, "\r\n", 2);
-}
-
-static void put_head(struct writers *writers, uint32_t arguments, const char *command)
-{
-    char head[24];
-    put(writers, head, (size_t)snprintf(head, sizeof(head), "*%u\r\n", arguments));
-    put_argument(writers, bytes_of_text(command));
-}
-
-static void put_key_value(struct writers *writers, uint32_t number,
-                          const struct ledger_change *change)
-{
-    static uint8_t value[LEDGER_VALUE_MAX];
-    char name[LEDGER_NAME_MAX];
-    put_argument(writers, ledger_name(name, number, change->key));
-    if (change->to.version != 0)
-        put_argument(writers, ledger_value(value, number, change->key, change->to.version));
-}
-
-static void put_command(struct writers *writers, uint32_t number,
-                        const struct ledger_change *change)
-{
-    char time[24];
-    if (change->to.version == 0) {
-        put_head(writers, 2, "DEL");
-        put_key_value(writers, number, change);
-    } else if (change->to.expires_ms == 0) {
-        put_head(writers, 3, "SET");
-        put_key_value(writers, number, change);
-    } else {
-        put_head(writers, 5, "SET");
-        put_key_value(writers, number, change);
-        put_argument(writers, bytes_of_text("PXAT"));
-        (void)snprintf(time, sizeof(time), "%lld", (long long)change->to.expires_ms);
-        put_argument(writers, bytes_of_text(time));
-    }
-}
-
-static bool only_plain_sets(const struct ledger_step *step)
-{
-    for (uint32_t i = 0; i < step->count; i++) {
-        if (step->changes[i].to.version == 0 || step->changes[i].to.expires_ms != 0)
-            return false;
-    }
-    return true;
-}
-
-/* Returns the lines of its replies. */
-static uint32_t put_resp(struct writers *writers, uint32_t number, const struct ledger_step *step)
-{
-    if (step->count == 1) {
-        put_command(writers, number, &step->changes[0]);
-        return 1;
-    }
-    bool is_mset = only_plain_sets(step);
-    if (is_mset)
-        put_head(writers, 1 + 2 * step->count, "MSET");
-    else
-        put_head(writers, 1, "MULTI");
-    for (uint32_t i = 0; i < step->count; i++) {
-        if (is_mset)
-            put_key_value(writers, number, &step->changes[i]);
-        else
-            put_command(writers, number, &step->changes[i]);
-    }
-    if (is_mset)
-        return 1;
-    put_head(writers, 1, "EXEC");
-    return 2 + 2 * step->count; /* OK, a QUEUED each, the array, a reply each */
-}
-
-static void put_native_operation(struct writers *writers, uint32_t number,
-                                 const struct ledger_change *change, struct buffer *body)
-{
-    static uint8_t bytes[LEDGER_VALUE_MAX];
-    char name[LEDGER_NAME_MAX];
-    struct kvs_bytes key = ledger_name(name, number, change->key);
-    bool is_set = change->to.version != 0;
-    struct kvs_bytes value =
-        is_set ? ledger_value(bytes, number, change->key, change->to.version) : bytes_of(bytes, 0);
-    uint8_t head[NATIVE_BATCH_OP_SIZE] = {is_set ? 1 : 2, 0,
-                                          change->to.expires_ms != 0 ? NATIVE_EXPIRES_AT : 0};
-    store_le32(head + 4, (uint32_t)key.len);
-    store_le32(head + 8, (uint32_t)value.len);
-    store_le64(head + 16, (uint64_t)change->to.expires_ms);
-    if (buffer_append(body, head, sizeof(head)) != KVS_OK ||
-        buffer_append(body, key.ptr, key.len) != KVS_OK ||
-        (value.len > 0 && buffer_append(body, value.ptr, value.len) != KVS_OK))
-        abort();
-    (void)writers;
-}
-
-/* Returns the number of replies. */
-static uint32_t put_native(struct writers *writers, uint32_t number, const struct ledger_step *step)
-{
-    struct buffer body = {0};
-    uint8_t head[NATIVE_HEADER_SIZE] = {NATIVE_MAGIC_REQUEST, NATIVE_VERSION, COMMAND_BATCH};
-    if (native_put_u32(&body, NATIVE_BATCH_ALL_OR_NONE) != KVS_OK ||
-        native_put_u32(&body, step->count) != KVS_OK)
-        abort();
-    for (uint32_t i = 0; i < step->count; i++)
-        put_native_operation(writers, number, &step->changes[i], &body);
-    struct kvs_bytes bytes = bytes_of(buffer_content(&body), buffer_size(&body));
-    store_le32(head + 4, (uint32_t)bytes.len);
-    put(writers, head, sizeof(head));
-    put(writers, bytes.ptr, bytes.len);
-    buffer_deinit(&body);
-    return 1;
-}
 
 static void close_connection(struct connection *connection)
 {
@@ -217,14 +63,15 @@ static void close_connection(struct connection *connection)
 static void send_steps(struct writers *writers, struct connection *connection)
 {
     struct ledger_writer *writer = &writers->ledger->writers[connection->number];
-    uint32_t count = 1 + draw(writers, LEDGER_STEPS);
+    uint32_t count = 1 + (uint32_t)rand_r(&writers->seed) % LEDGER_STEPS;
     buffer_truncate(&writers->out, 0);
     for (uint32_t i = 0; i < count; i++) {
-        struct ledger_step step = choose_step(writers, connection->number);
+        struct ledger_step step =
+            request_choose(writers->ledger, connection->number, &writers->seed);
         ledger_begin(writer, &step);
         connection->replies[i] = connection->is_native
-                                     ? put_native(writers, connection->number, &step)
-                                     : put_resp(writers, connection->number, &step);
+                                     ? request_put_native(&writers->out, connection->number, &step)
+                                     : request_put_resp(&writers->out, connection->number, &step);
     }
     struct kvs_bytes bytes = bytes_of(buffer_content(&writers->out), buffer_size(&writers->out));
     if (!send_all(connection->fd, bytes.ptr, bytes.len))

@@ -1,0 +1,504 @@
+/*
+ * The real server with system calls that fail, each kind in turn, at its first call, its second, and so
+ * on to where a run makes no more: from starting to stopping. Each time the server says what is wrong
+ * or works; it never dies of a signal; and a start without faults finds everything that was
+ * acknowledged, and no half of a batch.
+ *
+ * KVS_TEST_SEED repeats a run; KVS_TEST_ROUNDS is how many faults each engine meets, 0: all of them.
+ */
+#include "crash/check.h"
+#include "crash/faults.h"
+#include "crash/ledger.h"
+#include "crash/requests.h"
+#include "system/expect.h"
+#include "system/matrix.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define ROUNDS        12u
+#define STEPS         90u
+#define STEP_SAVE     50u /* a checkpoint begins after so many */
+#define KEYS          3u  /* of a writer: the first one has large values, which fills segments */
+#define ALL_IN_TURN   20u /* of calls beyond so many, only some fail */
+#define LINE_MAX_SIZE 1024u
+
+/* What is wrong with a call, and what that must lead to. */
+enum outcome {
+    OUTCOME_ANY,       /* a working server, or an error that says what is wrong */
+    OUTCOME_SPACE,     /* errors last only as long as the fault does */
+    OUTCOME_READ_ONLY, /* once a write has failed, none succeeds until the next start */
+};
+
+struct fault {
+    enum fault_call call;
+    const char *name;
+    int error;
+    enum outcome outcome;
+};
+
+static const struct fault faults[] = {
+    {FAULT_OPEN, "open", EMFILE, OUTCOME_ANY},
+    {FAULT_OPEN, "open", ENOMEM, OUTCOME_ANY},
+    {FAULT_READ, "read", EIO, OUTCOME_ANY},
+    {FAULT_READ, "read", EINTR, OUTCOME_ANY},
+    {FAULT_PREAD, "pread", EIO, OUTCOME_ANY},
+    {FAULT_PREAD, "pread", FAULTS_SHORT, OUTCOME_ANY},
+    {FAULT_WRITE, "write", EIO, OUTCOME_ANY},
+    {FAULT_WRITE, "write", EINTR, OUTCOME_ANY},
+    {FAULT_WRITE, "write", FAULTS_SHORT, OUTCOME_ANY},
+    {FAULT_WRITE, "write", ENOSPC, OUTCOME_SPACE},
+    {FAULT_PWRITE, "pwrite", EIO, OUTCOME_ANY},
+    {FAULT_PWRITE, "pwrite", EINTR, OUTCOME_ANY},
+    {FAULT_PWRITE, "pwrite", FAULTS_SHORT, OUTCOME_ANY},
+    {FAULT_PWRITE, "pwrite", ENOSPC, OUTCOME_SPACE},
+    {FAULT_PWRITE, "pwrite", EDQUOT, OUTCOME_SPACE},
+    {FAULT_FSYNC, "fsync", EIO, OUTCOME_READ_ONLY},
+    {FAULT_FSYNC, "fsync", EINTR, OUTCOME_ANY},
+    {FAULT_FDATASYNC, "fdatasync", EIO, OUTCOME_READ_ONLY},
+    {FAULT_FDATASYNC, "fdatasync", ENOSPC, OUTCOME_READ_ONLY},
+    {FAULT_FDATASYNC, "fdatasync", EDQUOT, OUTCOME_READ_ONLY},
+    {FAULT_MSYNC, "msync", EIO, OUTCOME_READ_ONLY},
+    {FAULT_MMAP, "mmap", ENOMEM, OUTCOME_ANY},
+    {FAULT_FALLOCATE, "fallocate", ENOSPC, OUTCOME_SPACE},
+    {FAULT_FALLOCATE, "fallocate", EDQUOT, OUTCOME_SPACE},
+    {FAULT_FALLOCATE, "fallocate", EINTR, OUTCOME_ANY},
+    {FAULT_FTRUNCATE, "ftruncate", EIO, OUTCOME_ANY},
+    {FAULT_RENAME, "rename", EIO, OUTCOME_ANY},
+    {FAULT_LINK, "link", EPERM, OUTCOME_ANY},
+    {FAULT_LINK, "link", ENOSPC, OUTCOME_ANY},
+    {FAULT_UNLINK, "unlink", EIO, OUTCOME_ANY},
+    {FAULT_THREAD, "pthread_create", EAGAIN, OUTCOME_ANY},
+    {FAULT_ACCEPT, "accept", EMFILE, OUTCOME_ANY},
+    {FAULT_ACCEPT, "accept", EINTR, OUTCOME_ANY},
+    {FAULT_EPOLL_WAIT, "epoll_wait", EINTR, OUTCOME_ANY},
+    {FAULT_EPOLL_CTL, "epoll_ctl", ENOMEM, OUTCOME_ANY},
+    {FAULT_RECV, "recv", EINTR, OUTCOME_ANY},
+    /* No short recv: the kernel promises that it means there is no more (epoll(7)). */
+    {FAULT_SEND, "send", EINTR, OUTCOME_ANY},
+    {FAULT_SEND, "send", FAULTS_SHORT, OUTCOME_ANY},
+    {FAULT_DESCRIPTOR, "socket", EMFILE, OUTCOME_ANY},
+    {FAULT_MALLOC, "malloc", ENOMEM, OUTCOME_ANY},
+};
+#define FAULT_COUNT (sizeof(faults) / sizeof(faults[0]))
+
+static const char *shim; /* the path of faults.so */
+
+struct world {
+    const struct pair *pair;
+    const struct fault *fault;
+    uint64_t number; /* of the call that fails */
+    unsigned seed;
+    char *dir;
+    struct faults *faults; /* shared with the server */
+    char *faults_path;
+    struct ledger *ledger;
+    struct server_process server;
+    bool ended;      /* the server, by itself */
+    int fd;          /* of the client; -1: none */
+    uint32_t writer; /* whose steps come next */
+    unsigned errors;
+    unsigned done_after; /* steps acknowledged after an error */
+    char last_error[LINE_MAX_SIZE];
+};
+
+/* ---- the world ---------------------------------------------------------------------------- */
+
+static void world_init(struct world *world, const struct pair *pair, unsigned seed)
+{
+    memset(world, 0, sizeof(*world));
+    world->pair = pair;
+    world->seed = seed;
+    world->fd = -1;
+    world->dir = temp_dir_new();
+    world->ledger = ledger_new();
+    world->ledger->key_limit = KEYS;
+    world->faults_path = path_join(world->dir, "faults");
+    int fd = open(world->faults_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, sizeof(struct faults)), 0);
+    world->faults = mmap(NULL, sizeof(struct faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(world->faults != MAP_FAILED);
+    (void)close(fd);
+}
+
+static void world_deinit(struct world *world)
+{
+    (void)munmap(world->faults, sizeof(struct faults));
+    ledger_free(world->ledger);
+    free(world->faults_path);
+    temp_dir_free(world->dir);
+}
+
+/* A failure says which fault it was. */
+static void explain(const struct world *world)
+{
+    if (world->fault != NULL)
+        print_error("%s, %s at call %llu of %s\n", world->pair->engine,
+                    world->fault->error == FAULTS_SHORT ? "short" : strerror(world->fault->error),
+                    (unsigned long long)world->number, world->fault->name);
+}
+
+/* ---- the server --------------------------------------------------------------------------- */
+
+/* Checks what a server that ended by itself, or did not start, leaves behind. */
+static void expect_clear_end(const struct world *world, int status, const char *log)
+{
+    if (status == 1 && strstr(log, "kvs-server: ") != NULL)
+        return;
+    explain(world);
+    print_error("%s", log);
+    fail_msg("the server ended with %d", status);
+}
+
+/* False: it did not start, and said why. */
+static bool start(struct world *world, bool with_faults)
+{
+    char *preload = NULL;
+    char *control = NULL;
+    char *data_dir = path_join(world->dir, "data");
+    char *checkpoint_dir = path_join(world->dir, "checkpoints");
+    bool is_log = strcmp(world->pair->engine, "log") == 0;
+    assert_true(asprintf(&preload, "LD_PRELOAD=%s", with_faults ? shim : "") > 0);
+    assert_true(asprintf(&control, "KVS_TEST_FAULTS=%s", world->faults_path) > 0);
+    (void)mkdir(checkpoint_dir, 0700);
+    const char *const argv[] = {"/usr/bin/env",
+                                preload,
+                                control,
+                                program_server(),
+                                "--addr",
+                                "127.0.0.1:0",
+                                "--data-dir",
+                                data_dir,
+                                "--engine",
+                                world->pair->engine,
+                                "--pool",
+                                world->pair->pool,
+                                "--sync",
+                                "always",
+                                "--threads",
+                                "2",
+                                "--checkpoint-dir",
+                                checkpoint_dir,
+                                "--engine-opt",
+                                is_log ? "segment-size=1m" : "map-size=1m",
+                                NULL};
+    char *log = NULL;
+    int status = 0;
+    bool started = server_process_start_argv(&world->server, argv, &log, &status);
+    if (!started) {
+        if (!with_faults)
+            status = -1;
+        expect_clear_end(world, status, log);
+        free(log);
+    }
+    free(preload);
+    free(control);
+    free(data_dir);
+    free(checkpoint_dir);
+    return started;
+}
+
+static void stop(struct world *world)
+{
+    if (world->ended)
+        return;
+    (void)kill(world->server.pid, SIGTERM);
+    int status = server_process_end(&world->server, 0);
+    if (status > 1) {
+        explain(world);
+        fail_msg("the server ended with %d after SIGTERM", status);
+    }
+}
+
+/* ---- the client --------------------------------------------------------------------------- */
+
+static bool reconnect(struct world *world)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(world->server.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval patience = {.tv_sec = SUPPORT_WAIT_MS / 1000};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
+        world->fd = fd;
+        return true;
+    }
+    (void)close(fd);
+    char *log = server_process_log(&world->server);
+    expect_clear_end(world, server_process_end(&world->server, 0), log);
+    free(log);
+    world->ended = true;
+    return false;
+}
+
+static void disconnect(struct world *world)
+{
+    if (world->fd >= 0)
+        (void)close(world->fd);
+    world->fd = -1;
+}
+
+/*
+ * Of a transaction whose commands ran, those that failed did nothing: the others were acknowledged. The
+ * step becomes these.
+ */
+static void drop_failed(struct world *world, const bool *failed)
+{
+    struct ledger_writer *writer = &world->ledger->writers[world->writer];
+    struct ledger_step *step = &writer->under_way[0];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < step->count; i++) {
+        if (!failed[i])
+            step->changes[kept++] = step->changes[i];
+    }
+    step->count = kept;
+}
+
+/* Reads so many lines. An error among them goes to text, which is "" without one. False: the
+   connection has ended, or nobody knows how many lines come now. */
+static bool read_lines(struct world *world, uint32_t lines, char text[LINE_MAX_SIZE])
+{
+    char line[LINE_MAX_SIZE];
+    size_t size = 0;
+    bool in_array = false;
+    bool failed[LEDGER_CHANGES] = {false};
+    uint32_t commands = lines / 2 - 1; /* of a transaction */
+    text[0] = '\0';
+    while (lines > 0) {
+        ssize_t received = recv(world->fd, line + size, 1, 0);
+        if (received < 0 && errno == EAGAIN) {
+            explain(world);
+            fail_msg("no reply within %u ms", SUPPORT_WAIT_MS);
+        }
+        if (received <= 0)
+            return false;
+        if (line[size] != '\n') {
+            size += size < sizeof(line) - 2;
+            continue;
+        }
+        line[size > 0 ? size - 1 : 0] = '\0';
+        size = 0;
+        lines--;
+        if (line[0] == '*')
+            in_array = true;
+        if (line[0] != '-')
+            continue;
+        memcpy(text, line, sizeof(line));
+        if (!in_array)
+            return lines == 0; /* of a transaction there may be fewer lines now */
+        failed[commands - 1 - lines] = true;
+    }
+    if (in_array && text[0] != '\0')
+        drop_failed(world, failed);
+    return true;
+}
+
+static bool send_command(struct world *world, const void *bytes, size_t size, uint32_t lines,
+                         char text[LINE_MAX_SIZE])
+{
+    if (send_all(world->fd, bytes, size) && read_lines(world, lines, text))
+        return true;
+    disconnect(world);
+    return false;
+}
+
+/* Does one step. A writer whose step has failed writes no more, so that what became of it is settled
+   at the end. False: the step failed. */
+static bool do_step(struct world *world)
+{
+    char text[LINE_MAX_SIZE] = "";
+    struct buffer out = {0};
+    if (world->fd < 0 && !reconnect(world))
+        return false;
+    struct ledger_step step = request_choose(world->ledger, world->writer, &world->seed);
+    ledger_begin(&world->ledger->writers[world->writer], &step);
+    uint32_t lines = request_put_resp(&out, world->writer, &step);
+    bool done = send_command(world, buffer_content(&out), buffer_size(&out), lines, text) &&
+                text[0] == '\0';
+    buffer_deinit(&out);
+    if (done) {
+        ledger_acknowledge(&world->ledger->writers[world->writer]);
+        world->done_after += world->errors > 0;
+        return true;
+    }
+    if (text[0] != '\0') {
+        memcpy(world->last_error, text, sizeof(text));
+        world->errors++;
+    }
+    world->writer++;
+    return false;
+}
+
+static void do_steps(struct world *world)
+{
+    char text[LINE_MAX_SIZE];
+    for (uint32_t i = 0; i < STEPS && !world->ended && world->writer < LEDGER_WRITERS; i++) {
+        (void)do_step(world);
+        if (i == STEP_SAVE && world->fd >= 0)
+            (void)send_command(world, "BGSAVE\r\n", 8, 1, text);
+    }
+    /* Whatever happened, reading goes on. */
+    if (!world->ended && (world->fd >= 0 || reconnect(world)) &&
+        send_command(world, "EXISTS writer:0:key:0\r\n", 23, 1, text) && text[0] != '\0') {
+        explain(world);
+        fail_msg("reading fails as well: %s", text);
+    }
+}
+
+/* ---- one fault ---------------------------------------------------------------------------- */
+
+static bool writes_again(void *arg)
+{
+    struct world *world = arg;
+    return world->ended || world->writer >= LEDGER_WRITERS || do_step(world);
+}
+
+/*
+ * LMDB's commit that met a full disk, while writing or while flushing, leaves only pages that no tree
+ * has: what was committed before was flushed before, so it may go on.
+ */
+static enum outcome expected_outcome(const struct world *world)
+{
+    bool is_space = world->fault->error == ENOSPC || world->fault->error == EDQUOT;
+    if (is_space && strcmp(world->pair->engine, "lmdb") == 0)
+        return OUTCOME_SPACE;
+    return world->fault->outcome;
+}
+
+static void expect_outcome(struct world *world)
+{
+    if (world->fault == NULL || world->errors == 0 || world->ended)
+        return;
+    enum outcome outcome = expected_outcome(world);
+    if (outcome == OUTCOME_SPACE)
+        wait_until(writes_again, world);
+    if (outcome == OUTCOME_READ_ONLY &&
+        (world->done_after > 0 ||
+         (world->errors > 1 && strstr(world->last_error, "read-only") == NULL))) {
+        explain(world);
+        fail_msg("%u writes after an error; the last one: '%s'", world->done_after,
+                 world->last_error);
+    }
+}
+
+static void report(const struct world *world, bool started)
+{
+    if (getenv("KVS_TEST_VERBOSE") == NULL || world->fault == NULL)
+        return;
+    explain(world);
+    print_error("    %s; %u errors, %u steps after; %s\n",
+                !started       ? "did not start"
+                : world->ended ? "ended"
+                               : "served",
+                world->errors, world->done_after, world->last_error);
+}
+
+/* A server's whole life with one fault (NULL: none), and the next one's without. False: the life had
+   fewer such calls. ret_counts (may be NULL): how many calls it had of each kind. */
+static bool live(const struct pair *pair, const struct fault *fault, uint64_t number, unsigned seed,
+                 uint64_t *ret_counts)
+{
+    struct world world;
+    world_init(&world, pair, seed);
+    world.fault = fault;
+    world.number = number;
+    if (fault != NULL) {
+        atomic_store(&world.faults->error, fault->error);
+        atomic_store(&world.faults->first, number);
+        atomic_store(&world.faults->times, 1);
+        atomic_store(&world.faults->call, (uint32_t)fault->call);
+    }
+    bool started = start(&world, true);
+    if (started) {
+        do_steps(&world);
+        expect_outcome(&world);
+        disconnect(&world);
+        stop(&world);
+    }
+    report(&world, started);
+    bool failed = atomic_load(&world.faults->failed) > 0;
+    for (unsigned i = 0; ret_counts != NULL && i < FAULT_CALLS; i++)
+        ret_counts[i] = atomic_load(&world.faults->counts[i]);
+    world.ended = false;
+    (void)start(&world, false);
+    check_store(world.ledger, world.server.port);
+    server_process_stop(&world.server);
+    world_deinit(&world);
+    return failed;
+}
+
+/* ---- all faults --------------------------------------------------------------------------- */
+
+static unsigned number_from(const char *name, unsigned otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
+}
+
+/* Each call in turn; of many, each of the first ones and every so many of the others. */
+static unsigned run_all(const struct pair *pair, unsigned seed)
+{
+    const char *only = getenv("KVS_TEST_CALL");
+    unsigned lives = 0;
+    for (size_t i = 0; i < FAULT_COUNT; i++) {
+        if (only != NULL && strcmp(only, faults[i].name) != 0)
+            continue;
+        uint64_t number = 1;
+        while (live(pair, &faults[i], number, seed, NULL)) {
+            number += number < ALL_IN_TURN ? 1 : number / 4;
+            lives++;
+        }
+    }
+    return lives;
+}
+
+/* Each kind of fault as often as the other ones, at calls drawn among those that a life has. */
+static unsigned run_some(const struct pair *pair, unsigned seed, unsigned rounds)
+{
+    uint64_t counts[FAULT_CALLS];
+    unsigned lives = 0;
+    (void)live(pair, NULL, 0, seed, counts);
+    size_t next = (unsigned)rand_r(&seed) % FAULT_COUNT;
+    for (unsigned tried = 0; lives < rounds && tried < rounds + FAULT_COUNT; tried++) {
+        const struct fault *fault = &faults[next++ % FAULT_COUNT];
+        if (counts[fault->call] == 0)
+            continue;
+        uint64_t number = 1 + (unsigned)rand_r(&seed) % counts[fault->call];
+        lives += live(pair, fault, number, seed, NULL);
+    }
+    return lives;
+}
+
+static void survives_calls_that_fail(const struct pair *pair)
+{
+    unsigned seed = number_from("KVS_TEST_SEED", (unsigned)clock_now_ns());
+    unsigned rounds = number_from("KVS_TEST_ROUNDS", ROUNDS);
+    print_message("KVS_TEST_SEED=%u\n", seed);
+    unsigned lives = rounds == 0 ? run_all(pair, seed) : run_some(pair, seed, rounds);
+    print_message("%u faults met, nothing lost\n", lives);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct matrix_test tests[] = {
+        MATRIX_TEST(survives_calls_that_fail, MATRIX_ENGINES),
+    };
+    if (argc < 2)
+        return 2;
+    shim = argv[1];
+    return matrix_run(tests, sizeof(tests) / sizeof(tests[0]));
+}
