@@ -1,5 +1,5 @@
 /*
- * See transaction.h.
+ * See transaction.h; transaction_commit.c has its end.
  *
  * An entry is a key that was read or written. They are found one by one while they are few, by an
  * open-addressing table from INDEX_FROM on. The table's hash is keyed by a number of the
@@ -22,8 +22,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "base/arena.h"
 #include "command/hints.h"
+#include "command/transaction_parts.h"
 
 #define INDEX_FROM 9u   /* entries */
 #define KEPT_MAX   256u /* entries whose room is kept for the next use */
@@ -31,49 +31,6 @@
 /* Who made a hint may be stopped before he writes: then trying again with it would only spin. */
 #define WRONG_GUESSES_MAX 3u
 #define FIRST_SLOTS       32u
-
-enum written {
-    WRITTEN_NOT,
-    WRITTEN_SET,
-    WRITTEN_REMOVED
-};
-
-struct entry {
-    struct kvs_bytes key;
-    uint64_t hash;
-    bool was_read;
-    bool was_present;        /* when it was read */
-    bool guessed;            /* it was not read from the engine (I4) */
-    uint64_t hint;           /* number of ours about what is written; 0: none */
-    struct kvs_bytes stored; /* as it was read (I1) */
-    enum written written;
-    struct kvs_bytes store; /* WRITTEN_SET: what is to be stored */
-    struct value value;     /* what it holds for this transaction, unless it is missing */
-};
-
-struct transaction {
-    struct store *engine;
-    struct kvs_tls *tls;
-    int64_t now_ms;
-    uint32_t flags;
-    uint32_t wrong_guesses; /* commits in a row that failed and had a guess; kept from use to use */
-    bool failed;            /* a write got no memory: nothing of it all may be written */
-    kvs_status (*instead)(void *arg, void (*complete)(void *complete_arg, kvs_status status),
-                          void *complete_arg, struct kvs_error *err);
-    void *instead_arg;
-    struct arena arena;
-    struct entry *entries; /* owned */
-    uint32_t entry_count;
-    uint32_t entry_cap;
-    uint32_t *slots; /* owned: entry + 1, 0 is empty; slot_count of them, a power of two */
-    uint32_t slot_count;
-    uint64_t hash_key;
-    struct kvs_batch batch;
-    void (*complete)(void *arg, kvs_status status);
-    void *complete_arg;
-    struct kvs_error error;
-    char message[KVS_ERROR_MESSAGE_MAX];
-};
 
 struct transaction *transaction_new(void)
 {
@@ -125,7 +82,7 @@ const char *transaction_message(const struct transaction *txn)
     return txn->message;
 }
 
-static kvs_status no_memory(struct transaction *txn)
+kvs_status transaction_no_memory(struct transaction *txn)
 {
     txn->failed = true;
     return kvs_error_set(&txn->error, KVS_NO_MEMORY, 0, "out of memory");
@@ -135,7 +92,7 @@ void *transaction_memory(struct transaction *txn, size_t size)
 {
     void *memory = arena_take(&txn->arena, size);
     if (memory == NULL)
-        (void)no_memory(txn);
+        (void)transaction_no_memory(txn);
     return memory;
 }
 
@@ -235,7 +192,7 @@ static struct entry *take_entry(struct transaction *txn, struct kvs_bytes key)
     if (index != NO_ENTRY)
         return &txn->entries[index];
     if (!reserve_entry(txn)) {
-        (void)no_memory(txn);
+        (void)transaction_no_memory(txn);
         return NULL;
     }
     index = txn->entry_count++;
@@ -278,7 +235,7 @@ static kvs_status read_stored(struct transaction *txn, struct kvs_bytes key, str
     struct copying copying = {.txn = txn};
     kvs_status status = store_get(txn->engine, txn->tls, key, copy_stored, &copying, &txn->error);
     if (copying.failed)
-        return no_memory(txn);
+        return transaction_no_memory(txn);
     if (status == KVS_OK && copying.copy.ptr == NULL)
         return kvs_error_set(&txn->error, KVS_INTERNAL, 0,
                              "the engine found the key but showed no value: a bug of the engine");
@@ -499,118 +456,4 @@ void transaction_forget_writes(struct transaction *txn)
 {
     for (uint32_t i = 0; i < txn->entry_count; i++)
         txn->entries[i].written = WRITTEN_NOT;
-}
-
-/* ---- the end ------------------------------------------------------------------------------ */
-
-void transaction_replace(struct transaction *txn,
-                         kvs_status (*run)(void *arg,
-                                           void (*complete)(void *complete_arg, kvs_status status),
-                                           void *complete_arg, struct kvs_error *err),
-                         void *arg)
-{
-    txn->instead = run;
-    txn->instead_arg = arg;
-}
-
-bool transaction_has_work(const struct transaction *txn)
-{
-    if (txn->failed || txn->instead != NULL)
-        return true;
-    for (uint32_t i = 0; i < txn->entry_count; i++) {
-        if (txn->entries[i].written != WRITTEN_NOT || txn->entries[i].guessed) /* I4 */
-            return true;
-    }
-    /* One read by itself is as good as its moment; several are to be of one. */
-    return txn->entry_count > 1;
-}
-
-static void prepare(const struct entry *entry, struct kvs_op *op)
-{
-    *op = (struct kvs_op){.kind = entry->written == WRITTEN_SET       ? KVS_OP_SET
-                                  : entry->written == WRITTEN_REMOVED ? KVS_OP_REMOVE
-                                                                      : KVS_OP_CHECK,
-                          .condition = !entry->was_read     ? KVS_IF_ALWAYS
-                                       : entry->was_present ? KVS_IF_EQUAL
-                                                            : KVS_IF_ABSENT,
-                          .key = entry->key};
-    if (entry->written == WRITTEN_SET)
-        op->value = entry->store;
-    if (op->condition == KVS_IF_EQUAL)
-        op->expected = entry->stored;
-}
-
-/* Tells others what is about to be written to keys that were read: they may be about to, too. */
-static void put_hints(struct transaction *txn)
-{
-    struct hints *hints = txn->engine->hints;
-    for (uint32_t i = 0; hints != NULL && i < txn->entry_count; i++) {
-        struct entry *entry = &txn->entries[i];
-        if (entry->was_read && entry->written != WRITTEN_NOT)
-            entry->hint =
-                hints_put(hints, entry->key, entry->written == WRITTEN_SET ? &entry->store : NULL);
-    }
-}
-
-static void take_hints_back(struct transaction *txn)
-{
-    struct hints *hints = txn->engine->hints;
-    for (uint32_t i = 0; hints != NULL && i < txn->entry_count; i++) {
-        if (txn->entries[i].hint != 0)
-            hints_take_back(hints, txn->entries[i].key, txn->entries[i].hint);
-    }
-}
-
-/* The commit ended. */
-static void end_commit(struct transaction *txn, kvs_status status)
-{
-    bool guessed = false;
-    take_hints_back(txn);
-    for (uint32_t i = 0; i < txn->entry_count; i++)
-        guessed = guessed || txn->entries[i].guessed;
-    txn->wrong_guesses = status == KVS_CONDITION_FAILED && guessed ? txn->wrong_guesses + 1 : 0;
-}
-
-static void batch_complete(void *arg, struct kvs_batch *batch, kvs_status status)
-{
-    struct transaction *txn = arg;
-    (void)batch;
-    end_commit(txn, status);
-    txn->complete(txn->complete_arg, status);
-}
-
-kvs_status transaction_commit(struct transaction *txn,
-                              void (*complete)(void *arg, kvs_status status), void *arg)
-{
-    if (txn->failed)
-        return no_memory(txn);
-    if (txn->instead != NULL)
-        return txn->instead(txn->instead_arg, complete, arg, &txn->error);
-    if (!transaction_has_work(txn))
-        return KVS_OK;
-    struct kvs_op *ops = transaction_memory(txn, txn->entry_count * sizeof(*ops));
-    if (ops == NULL)
-        return KVS_NO_MEMORY;
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < txn->entry_count; i++) {
-        prepare(&txn->entries[i], &ops[count]);
-        if (ops[count].kind != KVS_OP_CHECK || ops[count].condition != KVS_IF_ALWAYS)
-            count++;
-    }
-    if (count == 0)
-        return KVS_OK;
-    txn->complete = complete;
-    txn->complete_arg = arg;
-    txn->batch = (struct kvs_batch){.size = sizeof(txn->batch),
-                                    .flags = KVS_BATCH_ALL_OR_NONE,
-                                    .ops = ops,
-                                    .op_count = count,
-                                    .complete = batch_complete,
-                                    .arg = txn,
-                                    .err = &txn->error};
-    put_hints(txn);
-    kvs_status status = store_submit(txn->engine, txn->tls, &txn->batch);
-    if (status != KVS_PENDING)
-        end_commit(txn, status);
-    return status;
 }
