@@ -98,7 +98,9 @@ kvs_status life_open_folder(struct life *life, struct disk_sim *machine, const c
 void life_close(struct life *life)
 {
     kvs_status status = engine_log_ops.close(atomic_load(&life->db), NULL);
-    if (!life->config.may_fail)
+    if (status != KVS_OK && life->config.may_fail)
+        life->failed = true;
+    else
         assert_int_equal(KVS_OK, status);
     disk_sim_watch(life->machine, NULL, NULL);
 }
@@ -422,6 +424,10 @@ void life_run(struct life *life, struct model *model, struct sim_random *random,
             do_something_else(life, random);
     }
     free(ways);
+    if (life->failed) { /* nothing is changed any more that a moment would be kept at */
+        disk_sim_watch(life->machine, NULL, NULL);
+        keep_moment(life, UINT64_MAX, disk_sim_kill);
+    }
     if (!life->failed)
         assert_int_equal(life->first_sequence + model->records[model->steps], db->sequence);
 }

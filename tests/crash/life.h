@@ -68,7 +68,7 @@ struct life {
     uint64_t cut_seed;
     uint32_t cut_chance; /* one change of so many is kept */
     uint32_t moment_count;
-    struct moment moments[LIFE_MOMENTS_MAX];
+    struct moment moments[LIFE_MOMENTS_MAX + 1]; /* the last place is for after a failed sync */
 };
 
 /* Opens the store of a folder and gives the status; the message is the caller's to print. */

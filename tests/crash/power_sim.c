@@ -8,7 +8,8 @@
  *     KVS_BATCH_DURABLE was told; with KVS_DURABILITY_ALWAYS all that was answered or read.
  * P4  After the end of the process alone, all that was answered or read is promised.
  * P5  What an opened store has shown stays, whatever ends it then.
- * P6  A checkpoint that was told to be done opens as a store, with what was there when it began.
+ * P6  A checkpoint that was told to be done opens as a store, with what was there when it began. One that was
+ *     cut off has no manifest, or is whole.
  */
 #include "power_sim.h"
 
@@ -175,6 +176,17 @@ static struct bounds after_power_loss(const struct life *life, const struct mome
     return (struct bounds){durable, moment->most, durable};
 }
 
+/* True: the folder's names have a manifest. */
+static bool has_manifest(struct disk_sim *machine, const char *folder)
+{
+    struct disk *disk = disk_sim_folder(machine, folder);
+    struct disk_file *file = NULL;
+    bool has = disk_file_open(disk, MANIFEST_NAME, DISK_READ_ONLY, &file, NULL) == KVS_OK;
+    disk_file_close(file);
+    disk_close(disk);
+    return has;
+}
+
 static void examine_copy(struct world *world, const struct life *life, const struct moment *moment,
                          struct disk_sim *machine)
 {
@@ -182,16 +194,12 @@ static void examine_copy(struct world *world, const struct life *life, const str
     struct model_state state;
     struct bounds bounds = {moment->copy_least, moment->copy_most, moment->copy_least};
     const char *what = "a checkpoint after a power loss";
-    char message[KVS_ERROR_MESSAGE_MAX];
-    struct kvs_error error = KVS_ERROR_INIT(message);
-    struct life_config config = world->config;
-    config.may_fail = false;
-    if (moment->copy_state == LIFE_COPY_DONE) { /* P6 */
-        must_open(world, copy, machine, life->copy_folder, 0, &bounds, what);
-    } else if (life_open_folder(copy, machine, life->copy_folder, 0, &config, &error) != KVS_OK) {
-        free(copy); /* one that was cut off is no store */
+    /* One that was cut off has no manifest; one that has is whole. */
+    if (moment->copy_state != LIFE_COPY_DONE && !has_manifest(machine, life->copy_folder)) {
+        free(copy);
         return;
     }
+    must_open(world, copy, machine, life->copy_folder, 0, &bounds, what); /* P6 */
     world->counts->copies++;
     (void)find_state(world, copy, &bounds, what, &state);
     life_close(copy);
@@ -208,7 +216,9 @@ static void examine_moment(struct world *world, const struct life *life,
             examine_copy(world, life, moment, after);
         examine(world, after, after_power_loss(life, moment), "the power was lost", 0);
     }
-    if (sim_random_below(&world->random, 3) == 0) { /* P4 */
+    /* P4. After a failed sync memory may have what the disk lacks. */
+    uint32_t kills = life->failed ? FATES : sim_random_below(&world->random, 3) == 0;
+    for (; kills > 0; kills--) {
         struct bounds bounds = after_power_loss(life, moment);
         bounds.least = moment->visible;
         world->counts->kills++;
@@ -233,6 +243,7 @@ static struct disk_sim *choose_end(struct world *world, const struct life *life,
         ret_bounds->least = moment->visible;
         return disk_sim_kill(moment->machine);
     }
+    /* It was closed; where that failed, as far as it came. */
     uint32_t steps = world->model->steps;
     *ret_bounds = (struct bounds){steps, steps, steps};
     if (life->failed) {
@@ -288,7 +299,7 @@ void power_world(uint64_t seed, struct power_counts *counts)
     world.config.durability =
         KVS_DURABILITY_ALWAYS + (uint32_t)sim_random_below(&world.random, 4) % 3;
     world.config.segment_bytes = sizes[sim_random_below(&world.random, 3)];
-    world.config.may_fail = sim_random_below(&world.random, 6) == 0;
+    world.config.may_fail = sim_random_below(&world.random, 4) == 0;
     disk_sim_set_can_reserve(machine, sim_random_below(&world.random, 4) != 0);
     for (uint32_t i = 0; i < LIVES; i++)
         machine = live(&world, machine, &bounds);
