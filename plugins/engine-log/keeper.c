@@ -129,7 +129,13 @@ static kvs_status take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
 kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
                                struct segment **ret_segment, struct kvs_error *err)
 {
-    kvs_status status = take_segment(db, bytes, removes_only, ret_segment, err);
+    char message[STORE_FAULT_MAX] = "";
+    struct kvs_error error = KVS_ERROR_INIT(message);
+    kvs_status status = take_segment(db, bytes, removes_only, ret_segment, &error);
+    if (status != KVS_OK)
+        (void)kvs_error_set(err, status, error.os_errno, "%s", message);
+    if (status == KVS_IO) /* of a sync, perhaps: none is tried again and believed */
+        store_fail(db, &error);
     if (status == KVS_NO_SPACE)
         note_full(db, true);
     else if (status == KVS_OK && !removes_only)

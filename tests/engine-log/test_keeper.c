@@ -143,6 +143,26 @@ static void test_sealing_fails(void **state)
     temp_dir_free(fixture.dir);
 }
 
+/* So does one that a writer meets who needs a segment at once: the folder is not synced again, and the
+   segment taken for durable. */
+static void test_making_fails(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    wait_until(test_store_keeper_is_idle, &fixture.store);
+    assert_int_equal(KVS_OK, put(&fixture.store, 1, 1, VALUE_BYTES));
+    disk_faulty_fail(fixture.disk, DISK_CALL_SYNC_FOLDER, 0, 1, KVS_IO, DISK_FAIL_BEFORE);
+    assert_int_equal(KVS_IO, put(&fixture.store, 1, 2, 2 * STORE_TEST_SEGMENT));
+    assert_int_equal(1, disk_faulty_failures(fixture.disk));
+    assert_int_equal(KVS_READ_ONLY, put(&fixture.store, 1, 3, VALUE_BYTES));
+    assert_true(test_store_logged(&fixture.store, "read-only from now on"));
+    assert_int_equal(1, version_of(&fixture.store, 1));
+    (void)test_store_close(&fixture.store);
+    disk_close(fixture.below);
+    temp_dir_free(fixture.dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_empty_segment_is_dropped),
         cmocka_unit_test(test_spare_is_made_again),
         cmocka_unit_test(test_sealing_fails),
+        cmocka_unit_test(test_making_fails),
     };
     return cmocka_run_group_tests_name("engine-log/keeper", tests, NULL, NULL);
 }
