@@ -59,6 +59,10 @@ struct kvs_server {
 
     struct server_state state;
     struct opening opening;
+    /* Why it could not serve though the store is open; KVS_OK: it could. Written before the stop is asked
+       for, by the thread that opens the store, and read when that has ended. */
+    kvs_status begin_status;
+    char begin_message[KVS_ERROR_MESSAGE_MAX];
     void (*ready)(void *arg);
     void *ready_arg;
 };

@@ -177,13 +177,9 @@ kvs_status server_take_down(struct kvs_server *server, struct kvs_error *err)
 static void store_opened(void *arg, kvs_status status)
 {
     struct kvs_server *server = arg;
-    char message[KVS_ERROR_MESSAGE_MAX] = "";
-    struct kvs_error error = KVS_ERROR_INIT(message);
-    if (status == KVS_OK) {
-        status = keyspace_start(server->keyspace, &error);
-        if (status != KVS_OK)
-            log_error(&server->log, "%s; stopping", message);
-    }
+    struct kvs_error error = KVS_ERROR_INIT(server->begin_message);
+    if (status == KVS_OK)
+        status = server->begin_status = keyspace_start(server->keyspace, &error);
     if (status != KVS_OK) {
         kvs_server_stop(server);
         return;
@@ -225,6 +221,8 @@ kvs_status kvs_server_run(struct kvs_server *server, struct kvs_error *err)
     kvs_status down = server_take_down(server, status == KVS_OK ? err : NULL);
     if (status == KVS_OK)
         status = down;
+    if (status == KVS_OK && server->begin_status != KVS_OK)
+        status = kvs_error_set(err, server->begin_status, 0, "%s", server->begin_message);
     if (status == KVS_OK && atomic_load(&server->state.engine_failed) != 0)
         status = kvs_error_set(err, KVS_IO, 0, "the engine gave up; see the log");
     if (status == KVS_OK)
