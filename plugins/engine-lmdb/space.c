@@ -67,11 +67,12 @@ static int resize_map(struct space *space, uint64_t map_bytes)
         return code;
     reader_pool_drain(space->readers);
     code = mdb_env_set_mapsize(store->env, map_bytes);
-    if (code != 0 && mdb_env_set_mapsize(store->env, store->map_bytes) != 0) {
-        /* No map at all: LMDB would read through a null pointer. */
+    if (code != 0) {
+        /* No map at all: LMDB would read through a null pointer, and it does not map again (called once
+           more it says that it did). */
         health_fail(space->health, code, "the map is lost");
         store->is_lost = true;
-    } else if (code == 0) {
+    } else {
         store->map_bytes = map_bytes;
     }
     reader_pool_resume(space->readers);

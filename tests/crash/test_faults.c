@@ -32,6 +32,7 @@
 #define ROUNDS        10u
 #define STEPS         90u
 #define STEP_SAVE     50u /* a checkpoint begins after so many */
+#define MAPS_FAILED   9u
 #define KEYS          3u  /* of a writer: the first one has large values, which fills segments */
 #define ALL_IN_TURN   20u /* of calls beyond so many, only some fail */
 #define LINE_MAX_SIZE 1024u
@@ -361,8 +362,10 @@ static void do_steps(struct world *world)
         if (i == STEP_SAVE && world->fd >= 0)
             (void)send_command(world, "BGSAVE\r\n", 8, 1, text);
     }
-    /* Whatever happened, reading goes on. */
-    if (!world->ended && (world->fd >= 0 || reconnect(world)) &&
+    /* Whatever happened, reading goes on, unless LMDB has lost its map. */
+    bool may_fail = world->fault != NULL && world->fault->call == FAULT_MMAP &&
+                    strcmp(world->pair->engine, "lmdb") == 0;
+    if (!world->ended && !may_fail && (world->fd >= 0 || reconnect(world)) &&
         send_command(world, "EXISTS writer:0:key:0\r\n", 23, 1, text) && text[0] != '\0') {
         explain(world);
         fail_msg("reading fails as well: %s", text);
@@ -484,6 +487,15 @@ static void says_which_thread_it_cannot_start(const struct pair *pair)
         continue;
 }
 
+/* LMDB's map moves while it grows. */
+static void survives_a_map_that_fails(const struct pair *pair)
+{
+    static const struct fault fault = {FAULT_MMAP, "mmap", ENOMEM, OUTCOME_ANY};
+    for (uint64_t number = 1; number <= MAPS_FAILED && live(pair, &fault, number, 1, NULL);
+         number++)
+        continue;
+}
+
 /* Each kind of fault as often as the other ones, at calls drawn among those that a life has. */
 static unsigned run_some(const struct pair *pair, unsigned seed, unsigned rounds)
 {
@@ -514,6 +526,7 @@ int main(int argc, char **argv)
 {
     static const struct matrix_test tests[] = {
         MATRIX_TEST(survives_calls_that_fail, MATRIX_ENGINES),
+        MATRIX_TEST(survives_a_map_that_fails, MATRIX_ENGINES),
         MATRIX_TEST(says_which_thread_it_cannot_start, MATRIX_ENGINES),
     };
     if (argc < 2)
