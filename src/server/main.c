@@ -76,9 +76,11 @@ static void reload(void *arg)
         return;
     tell_reloading();
     char **argv = g_strdupv(process->argv);
-    char **rest = argv;
     int argc = (int)g_strv_length(argv);
-    kvs_status status = options_parse(&options, &argc, &rest, &error);
+    /* Parsing takes entries out of the list, but the texts stay argv's. */
+    char **rest = g_memdup2(argv, ((size_t)argc + 1) * sizeof(char *));
+    char **list = rest;
+    kvs_status status = options_parse(&options, &argc, &list, &error);
     if (status == KVS_OK)
         options_add_listen(&options, process->handed_down);
     if (status == KVS_OK)
@@ -86,6 +88,7 @@ static void reload(void *arg)
     if (status != KVS_OK)
         options.config.log(NULL, KVS_LOG_ERROR, message);
     options_deinit(&options);
+    g_free(rest);
     g_strfreev(argv);
     (void)notify_send("READY=1");
 }

@@ -139,7 +139,9 @@ static void test_where_it_cannot_be(void **state)
 static void make_copies(const char *dir, const char *base)
 {
     struct session session;
-    if (session_try_open(&session, dir, NULL, NULL) != KVS_OK)
+    struct test_error error;
+    test_error_init(&error);
+    if (session_try_open(&session, dir, NULL, &error) != KVS_OK)
         _exit(1);
     struct store store = store_of(&session);
     for (unsigned i = 0; i < COPIES_MAX; i++) {

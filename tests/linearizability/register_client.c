@@ -74,7 +74,7 @@ static bool read_line(struct register_client *client, char line[LINE_SIZE])
     return true;
 }
 
-/* A reply: an integer, OK (0), a value of ours (its number), an array of one of these, or NIL. */
+/* A reply: an integer, OK (0), a value of ours (its number), or NIL. */
 static bool read_reply(struct register_client *client, long *ret)
 {
     char line[LINE_SIZE];
@@ -96,12 +96,6 @@ static bool read_reply(struct register_client *client, long *ret)
             return false;
         *ret = strtol(line, NULL, 10);
         return true;
-    case '*':
-        if (line[1] == '-') {
-            *ret = NIL;
-            return true;
-        }
-        return read_reply(client, ret);
     default:
         fail_msg("unexpected reply: %s", line);
         return false;
@@ -152,22 +146,41 @@ static bool send_simple(struct register_client *client, const char *key,
     }
 }
 
-/* WATCH, look, and set in a transaction that fails if the key changed since. */
-static enum register_result compare_set(struct register_client *client, const char *key,
-                                        struct operation *operation)
+/* The reply to EXEC of a GET and a SET. False: the connection broke. */
+static bool read_exec(struct register_client *client, bool *ret_done, long *ret_before)
+{
+    char line[LINE_SIZE];
+    long ok;
+    if (!read_line(client, line))
+        return false;
+    *ret_done = strcmp(line, "*2") == 0;
+    if (!*ret_done) {
+        assert_string_equal(line, "*-1");
+        return true;
+    }
+    return read_reply(client, ret_before) && read_reply(client, &ok);
+}
+
+/* WATCH, and an exchange in a transaction that fails if the key is another by then. That it was not
+   done says nothing about one moment. */
+static enum register_result watched_exchange(struct register_client *client, const char *key,
+                                             struct operation *operation)
 {
     long reply;
+    bool done;
+    operation->kind = OPERATION_EXCHANGE;
     if (!send_line(client, "WATCH %s\r\nGET %s\r\n", key, key) || !read_reply(client, &reply) ||
         !read_reply(client, &reply))
         return REGISTER_NOTHING;
-    operation->expected = value_of(reply);
-    operation->seen = 1;
     operation->called_ns = clock_now_ns();
-    if (!send_line(client, "MULTI\r\nSET %s %u\r\nEXEC\r\n", key, operation->value) ||
-        !read_reply(client, &reply) || !read_reply(client, &reply) || !read_reply(client, &reply))
+    if (!send_line(client, "MULTI\r\nGET %s\r\nSET %s %u\r\nEXEC\r\n", key, key,
+                   operation->value) ||
+        !read_reply(client, &reply) || !read_reply(client, &reply) || !read_reply(client, &reply) ||
+        !read_exec(client, &done, &reply))
         return broke(operation);
     operation->returned_ns = clock_now_ns();
-    return reply == NIL ? REGISTER_NOTHING : REGISTER_DONE;
+    operation->seen = value_of(reply);
+    return done ? REGISTER_DONE : REGISTER_NOTHING;
 }
 
 enum register_result register_client_do(struct register_client *client, const char *key,
@@ -175,7 +188,7 @@ enum register_result register_client_do(struct register_client *client, const ch
 {
     long reply;
     if (operation->kind == OPERATION_COMPARE_SET)
-        return compare_set(client, key, operation);
+        return watched_exchange(client, key, operation);
     operation->called_ns = clock_now_ns();
     if (!send_simple(client, key, operation) || !read_reply(client, &reply))
         return broke(operation);

@@ -24,8 +24,9 @@ enum register_result {
     REGISTER_UNKNOWN, /* the connection broke: returned_ns is TIME_NEVER_NS */
 };
 
-/* Does the operation (kind and value) on the key, and fills the rest in. COMPARE_SET: `expected` is what
-   the key holds now, and `seen` is always 1, since one that is not met tells nothing here. */
+/* Does the operation (kind and value) on the key, and fills the rest in. COMPARE_SET becomes an EXCHANGE
+   in a transaction (MULTI) under a condition (WATCH): WATCH goes by the value, which may have been
+   another in between, so what it compared with is not known here. */
 enum register_result register_client_do(struct register_client *client, const char *key,
                                         struct operation *operation);
 

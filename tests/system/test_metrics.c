@@ -108,6 +108,7 @@ static void what_happened_is_counted(void **state)
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_engine_keys 1\n");
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_queue_wait_seconds_count ");
     (void)close(fd);
+    server_process_stop(&world->server);
 }
 
 static void health_and_readiness(void **state)
@@ -117,6 +118,7 @@ static void health_and_readiness(void **state)
         skip();
     expect(world, "GET", "/health", "HTTP/1.1 200", "\r\n\r\nok\n");
     expect(world, "GET", "/ready", "HTTP/1.1 200", "\r\n\r\nready\n");
+    server_process_stop(&world->server);
 }
 
 static void other_requests_are_refused(void **state)
@@ -147,6 +149,7 @@ static void an_address_in_use_is_an_error(void **state)
     assert_non_null(strstr(log, address));
     free(log);
     temp_dir_free(dir);
+    server_process_stop(&world->server);
 }
 
 int main(void)

@@ -58,7 +58,7 @@ static void expect_line(const struct world *world, const char *line)
         ssize_t size = recv(world->fd, message, sizeof(message) - 1, 0);
         if (size < 0)
             fail_msg("no '%s' came: %s", line, strerror(errno));
-        message[size] = '\0';
+        message[size > 0 ? size : 0] = '\0';
         if (strstr(message, line) != NULL)
             return;
     }
