@@ -114,9 +114,10 @@ struct kvs_pool {
     unsigned bursts;     /* of short jobs; wraps */
     uint64_t wake_ns;    /* recent time from picking a parked worker to its being awake, smoothed */
 
-    unsigned target;           /* workers wanted */
-    unsigned live;             /* I1 */
-    unsigned present;          /* I1 */
+    unsigned target;  /* workers wanted */
+    unsigned live;    /* I1 */
+    unsigned present; /* I1 */
+    bool filling;     /* somebody starts what is missing: a worker that sees it leaves it to him */
     uint64_t retry_at_ns;      /* when creating a thread failed: not before this time again */
     struct worker *all;        /* every worker struct */
     struct worker *unused;     /* those without a thread */

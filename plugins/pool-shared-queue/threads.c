@@ -186,21 +186,24 @@ static int threads_start(struct kvs_pool *pool)
 
 bool threads_missing(const struct kvs_pool *pool)
 {
-    return pool->live < pool->target && pool_needs_workers(pool) &&
+    return pool->live < pool->target && !pool->filling && pool_needs_workers(pool) &&
            (pool->retry_at_ns == 0 || clock_ns() >= pool->retry_at_ns);
 }
 
 int threads_fill(struct kvs_pool *pool)
 {
+    pool->filling = true;
     while (pool->live < pool->target && pool_needs_workers(pool)) {
         int error = threads_start(pool);
         if (error != 0) {
+            pool->filling = false;
             pool->retry_at_ns = clock_ns() + RETRY_NS;
             return error;
         }
         if (pool->threads_replaced < pool->threads_lost)
             pool->threads_replaced++;
     }
+    pool->filling = false;
     pool->retry_at_ns = 0;
     return 0;
 }
