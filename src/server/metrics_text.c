@@ -27,6 +27,8 @@ static const struct known {
     {"received_bytes", "counter", "Bytes received from clients."},
     {"sent_bytes", "counter", "Bytes sent to clients."},
     {"expired_keys", "counter", "Keys removed because their time was over."},
+    {"pool_queue_wait_p50_ns", "gauge", "Median wait of connections for a thread since the start."},
+    {"pool_queue_wait_p99_ns", "gauge", "99 of 100 connections waited less for a thread."},
     {"pool_threads", "gauge", "Threads of the pool."},
     {"pool_threads_started", "counter", "Threads that the pool started."},
     {"pool_threads_lost", "counter", "Threads that a job ended."},

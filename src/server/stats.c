@@ -64,8 +64,18 @@ static void visit_server(const struct server_stats *stats, kvs_stat_fn visit, vo
     visit(arg, "sent_bytes", counters.bytes_sent);
 }
 
+/* How long connections waited for a thread since the start, whatever the pool is. */
+static void visit_queue_wait(const struct server_stats *stats, kvs_stat_fn visit, void *arg)
+{
+    struct latency wait = {.sum_ns = 0};
+    workers_measure_queue_wait(stats->workers, &wait);
+    visit(arg, "queue_wait_p50_ns", latency_quantile(&wait, 0.5));
+    visit(arg, "queue_wait_p99_ns", latency_quantile(&wait, 0.99));
+}
+
 static void visit_pool(const struct server_stats *stats, kvs_stat_fn visit, void *arg)
 {
+    visit_queue_wait(stats, visit, arg);
     const struct kvs_pool_ops *ops = server_pool_ops(stats->pool);
     if (ops->stats == NULL)
         return;

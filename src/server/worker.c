@@ -159,6 +159,15 @@ void workers_measure(struct workers *workers, struct command_metrics *ret)
     (void)pthread_mutex_unlock(&workers->lock);
 }
 
+void workers_measure_queue_wait(struct workers *workers, struct latency *ret)
+{
+    (void)pthread_mutex_lock(&workers->lock);
+    latency_add(ret, &workers->finished_metrics.queue_wait);
+    for (const struct worker *worker = workers->first; worker != NULL; worker = worker->next)
+        latency_add(ret, &worker->metrics.queue_wait);
+    (void)pthread_mutex_unlock(&workers->lock);
+}
+
 static void add_one(const struct command_metrics *metrics, uint32_t place, uint64_t *count,
                     uint64_t *ns)
 {

@@ -76,6 +76,9 @@ void workers_count(struct workers *workers, struct worker_counters *ret);
    command_metrics_deinit. */
 void workers_measure(struct workers *workers, struct command_metrics *ret);
 
+/* Only how long connections waited for a thread. *ret is zeroed. */
+void workers_measure_queue_wait(struct workers *workers, struct latency *ret);
+
 /* Only the place of one command: how often it was answered, and in how many nanoseconds. */
 void workers_measure_one(struct workers *workers, uint32_t place, uint64_t *ret_count,
                          uint64_t *ret_ns);

@@ -107,7 +107,9 @@ static void what_happened_is_counted(void **state)
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "kvs_build_info{version=\"");
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_engine_keys 1\n");
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_queue_wait_seconds_count ");
+    expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_pool_queue_wait_p99_ns ");
     (void)close(fd);
+    assert_true(fetch_stat(world->server.port, "pool_queue_wait_p99_ns") > 0);
     server_process_stop(&world->server);
 }
 
