@@ -166,7 +166,8 @@ static void a_server_is_started_and_loaded(void **state)
     assert_true(json_number_value(json_object_get(sample, "value")) > 0);
     assert_true(json_number_value(json_object_get(sample, "p99_ns")) > 0);
     assert_non_null(json_object_get(extras, "server_cpu_per_request_ns"));
-    assert_true(json_number_value(json_object_get(extras, "generator_cpu_share")) > 0);
+    /* The sample may be shorter than what the kernel counts CPU time by: it may be 0. */
+    assert_true(json_is_number(json_object_get(extras, "generator_cpu_share")));
     json_decref(root);
     temp_dir_free(dir);
 }
