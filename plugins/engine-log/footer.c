@@ -448,7 +448,7 @@ kvs_status footer_find(const struct segment *segment, uint64_t offset,
 {
     struct footer_entry entries[FIND_ENTRIES];
     struct footer_entry found = {.offset = 0};
-    struct trailer trailer;
+    struct trailer trailer = {.count = 0};
     kvs_status status = trailer_load(segment, &trailer, err);
     if (status != KVS_OK)
         return status;

@@ -50,7 +50,7 @@ static kvs_status open_private(const char *path, const char *what, int *ret_fd, 
 
 kvs_status secret_file_check(const char *path, const char *what, struct kvs_error *err)
 {
-    int fd;
+    int fd = -1;
     size_t size;
     kvs_status status = open_private(path, what, &fd, &size, err);
     if (status == KVS_OK)
