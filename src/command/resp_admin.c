@@ -151,11 +151,6 @@ static const struct resp_subcommand script_subcommands[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static void run_script(struct call *call)
-{
-    resp_subcommand_run(call, script_subcommands);
-}
-
 static const struct resp_subcommand function_subcommands[] = {
     {"flush", -2, ": nothing to forget", answer_ok},
     {"list", -2, ": none", answer_none},
@@ -163,20 +158,10 @@ static const struct resp_subcommand function_subcommands[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static void run_function(struct call *call)
-{
-    resp_subcommand_run(call, function_subcommands);
-}
-
 static const struct resp_subcommand module_subcommands[] = {
     {"list", 2, ": none", answer_none},
     {NULL, 0, NULL, NULL},
 };
-
-static void run_module(struct call *call)
-{
-    resp_subcommand_run(call, module_subcommands);
-}
 
 static void run_whoami(struct call *call)
 {
@@ -187,11 +172,6 @@ static const struct resp_subcommand acl_subcommands[] = {
     {"whoami", 2, ": there is one user", run_whoami},
     {NULL, 0, NULL, NULL},
 };
-
-static void run_acl(struct call *call)
-{
-    resp_subcommand_run(call, acl_subcommands);
-}
 
 static void answer_no_cluster(struct call *call)
 {
@@ -223,7 +203,14 @@ static void answer_no_monitor(struct call *call)
     }
 
 const struct resp_command resp_admin_commands[] = {
-    ADMIN("acl", -2, RESP_ADMIN | RESP_LOADING_OK, run_acl, "6.0.0", "Tell who one is"),
+    {.name = "acl",
+     .arity = -2,
+     .flags = RESP_ADMIN | RESP_LOADING_OK,
+     .group = "server",
+     .since = "6.0.0",
+     .summary = "Tell who one is",
+     .run = resp_subcommand_run,
+     .subcommands = acl_subcommands},
     ADMIN("asking", 1, RESP_FAST, answer_no_cluster, "3.0.0", "Refused: there is no cluster"),
     ADMIN("bgrewriteaof", 1, RESP_ADMIN, answer_no_rewrite, "1.0.0",
           "Refused: the engine compacts by itself"),
@@ -233,10 +220,24 @@ const struct resp_command resp_admin_commands[] = {
           "Refused: there is no cluster"),
     ADMIN("debug", -2, RESP_ADMIN | RESP_LOADING_OK, answer_no_debug, "1.0.0",
           "Refused: its subcommands are about Redis itself"),
-    ADMIN("function", -2, 0, run_function, "7.0.0", "Answer that there are no functions"),
+    {.name = "function",
+     .arity = -2,
+     .flags = 0,
+     .group = "server",
+     .since = "7.0.0",
+     .summary = "Answer that there are no functions",
+     .run = resp_subcommand_run,
+     .subcommands = function_subcommands},
     ADMIN("lastsave", 1, RESP_ADMIN | RESP_FAST | RESP_LOADING_OK, run_lastsave, "1.0.0",
           "Tell when the last checkpoint was written"),
-    ADMIN("module", -2, RESP_ADMIN, run_module, "4.0.0", "Answer that there are no modules"),
+    {.name = "module",
+     .arity = -2,
+     .flags = RESP_ADMIN,
+     .group = "server",
+     .since = "4.0.0",
+     .summary = "Answer that there are no modules",
+     .run = resp_subcommand_run,
+     .subcommands = module_subcommands},
     ADMIN("monitor", 1, RESP_ADMIN | RESP_NO_MULTI, answer_no_monitor, "1.0.0",
           "Refused: see SLOWLOG and the metrics"),
     ADMIN("readonly", 1, RESP_FAST | RESP_LOADING_OK, answer_no_cluster, "3.0.0",
@@ -244,7 +245,14 @@ const struct resp_command resp_admin_commands[] = {
     ADMIN("readwrite", 1, RESP_FAST | RESP_LOADING_OK, answer_no_cluster, "3.0.0",
           "Refused: there is no cluster"),
     ADMIN("save", 1, RESP_ADMIN | RESP_NO_MULTI, run_save, "1.0.0", "Write a checkpoint"),
-    ADMIN("script", -2, 0, run_script, "2.6.0", "Answer that there are no scripts"),
+    {.name = "script",
+     .arity = -2,
+     .flags = 0,
+     .group = "server",
+     .since = "2.6.0",
+     .summary = "Answer that there are no scripts",
+     .run = resp_subcommand_run,
+     .subcommands = script_subcommands},
     ADMIN("shutdown", -1, RESP_ADMIN | RESP_NO_MULTI | RESP_LOADING_OK, run_shutdown, "1.0.0",
           "Stop the server"),
     ADMIN("wait", 3, 0, run_wait, "3.0.0", "Answer that no replica has confirmed anything"),

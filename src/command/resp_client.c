@@ -403,11 +403,6 @@ static const struct resp_subcommand client_subcommands[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static void run_client(struct call *call)
-{
-    resp_subcommand_run(call, client_subcommands);
-}
-
 const struct resp_command resp_client_commands[] = {
     {
         .name = "client",
@@ -416,7 +411,8 @@ const struct resp_command resp_client_commands[] = {
         .group = "connection",
         .since = "2.4.0",
         .summary = "Name this connection; list and end connections",
-        .run = run_client,
+        .run = resp_subcommand_run,
+        .subcommands = client_subcommands,
     },
     {.name = NULL},
 };

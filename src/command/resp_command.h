@@ -17,6 +17,7 @@
 
 struct client;
 struct command_context;
+struct resp_subcommand;
 struct resp_writer;
 struct transaction;
 
@@ -48,6 +49,7 @@ enum resp_kind {
 struct call {
     const struct command_context *context;
     struct kvs_tls *tls;
+    const struct resp_command *command;
     struct client *client;
     struct transaction *txn;
     const struct kvs_bytes *arguments; /* [0] is the command's name as it was sent */
@@ -66,8 +68,9 @@ struct resp_command {
     int32_t last_key;
     int32_t key_step;
     enum resp_kind kind;
-    const char *group; /* "string", "generic", ...; as in COMMAND DOCS */
-    const char *since; /* the first version of Redis that had it */
+    const struct resp_subcommand *subcommands; /* NULL: arguments[1] is not the name of one */
+    const char *group;                         /* "string", "generic", ...; as in COMMAND DOCS */
+    const char *since;                         /* the first version of Redis that had it */
     const char *summary;
     void (*run)(struct call *call);
     /* Called once when the reply is final, with the client of the call; may be NULL. */

@@ -241,7 +241,7 @@ static void run_command(struct call *call)
     if (call->argument_count == 1)
         answer_all(call);
     else
-        resp_subcommand_run(call, command_subcommands);
+        resp_subcommand_run(call);
 }
 
 const struct resp_command resp_commands_commands[] = {
@@ -253,6 +253,7 @@ const struct resp_command resp_commands_commands[] = {
         .since = "2.8.13",
         .summary = "Tell which commands there are",
         .run = run_command,
+        .subcommands = command_subcommands,
     },
     {.name = NULL},
 };

@@ -152,11 +152,6 @@ static const struct resp_subcommand config_subcommands[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static void run_config(struct call *call)
-{
-    resp_subcommand_run(call, config_subcommands);
-}
-
 const struct resp_command resp_config_commands[] = {
     {
         .name = "config",
@@ -165,7 +160,8 @@ const struct resp_command resp_config_commands[] = {
         .group = "server",
         .since = "2.0.0",
         .summary = "Show and change settings",
-        .run = run_config,
+        .run = resp_subcommand_run,
+        .subcommands = config_subcommands,
     },
     {.name = NULL},
 };

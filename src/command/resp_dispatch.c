@@ -1,11 +1,13 @@
 /* See resp_dispatch.h. The errors are those that Redis clients know. */
 #include "command/resp_dispatch.h"
 
+#include <string.h>
 #include <strings.h>
 
 #include "base/bytes.h"
 #include "command/resp_errors.h"
 #include "command/resp_multi.h"
+#include "command/resp_subcommand.h"
 
 static bool fits_arity(const struct resp_command *command, uint32_t count)
 {
@@ -56,10 +58,14 @@ static void refuse_loading(const struct command_context *context, struct resp_wr
 
 /* Answers with an error if the request must not be served. */
 static bool refuse(const struct command_context *context, const struct client *client,
-                   const struct resp_command *command, uint32_t count, struct resp_writer *reply)
+                   const struct resp_command *command, const struct kvs_bytes *arguments,
+                   uint32_t count, struct resp_writer *reply)
 {
     if (!fits_arity(command, count))
         resp_error_arity(reply, command->name);
+    else if (command->subcommands != NULL && count > 1 &&
+             !resp_subcommand_fits(command->subcommands, arguments, count, reply))
+        return true;
     else if (!client->authenticated && (command->flags & RESP_NO_AUTH) == 0)
         resp_error_no_auth(reply);
     else if ((command->flags & RESP_LOADING_OK) == 0 && !store_is_open(context->store))
@@ -69,6 +75,30 @@ static bool refuse(const struct command_context *context, const struct client *c
     else
         return false;
     return true;
+}
+
+/* The same for EXEC: what was collected is forgotten, and the error says so. */
+static bool refuse_exec(const struct command_context *context, struct client *client,
+                        const struct resp_command *command, const struct kvs_bytes *arguments,
+                        uint32_t count, struct resp_writer *reply)
+{
+    struct buffer text = {0};
+    struct resp_writer writer = {.out = &text, .version = reply->version};
+    bool refused = refuse(context, client, command, arguments, count, &writer);
+    if (refused) {
+        const char *why = (const char *)buffer_content(&text);
+        size_t size = buffer_size(&text);
+        if (size > 2 && writer.status == KVS_OK) {
+            size_t skip = size > 5 && memcmp(why, "-ERR ", 5) == 0 ? 5 : 1;
+            resp_error(reply, "EXECABORT Transaction discarded because of: %.*s",
+                       (int)(size - skip - 2), why + skip);
+        } else {
+            reply->status = KVS_NO_MEMORY;
+        }
+        multi_discard(client);
+    }
+    buffer_deinit(&text);
+    return refused;
 }
 
 /* A browser that some page sends here speaks HTTP: a line of its request could be a command. */
@@ -91,7 +121,10 @@ enum resp_dispatch resp_dispatch(const struct command_context *context, struct c
     }
     const struct resp_command *command = context->resp_commands->commands[index];
     *ret_index = (uint32_t)index;
-    if (refuse(context, client, command, count, reply)) {
+    bool refused = multi_is_exec(command)
+                       ? refuse_exec(context, client, command, arguments, count, reply)
+                       : refuse(context, client, command, arguments, count, reply);
+    if (refused) {
         multi_spoil(client);
         return RESP_DISPATCH_REFUSED;
     }

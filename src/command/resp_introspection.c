@@ -124,11 +124,6 @@ static const struct resp_subcommand slowlog_subcommands[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static void run_slowlog(struct call *call)
-{
-    resp_subcommand_run(call, slowlog_subcommands);
-}
-
 /* ---- LATENCY: nothing is monitored --------------------------------------------------------- */
 
 static void answer_none(struct call *call)
@@ -153,11 +148,6 @@ static const struct resp_subcommand latency_subcommands[] = {
     {"reset", -2, ": nothing to forget", answer_zero},
     {NULL, 0, NULL, NULL},
 };
-
-static void run_latency(struct call *call)
-{
-    resp_subcommand_run(call, latency_subcommands);
-}
 
 /* ---- keys ---------------------------------------------------------------------------------- */
 
@@ -212,11 +202,6 @@ static const struct resp_subcommand memory_subcommands[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static void run_memory(struct call *call)
-{
-    resp_subcommand_run(call, memory_subcommands);
-}
-
 #define EMBEDDED_MAX 44u /* bytes of a string that Redis keeps beside its header */
 #define INTEGER_MAX  20u /* bytes of one that may be a number */
 
@@ -267,11 +252,6 @@ static const struct resp_subcommand object_subcommands[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static void run_object(struct call *call)
-{
-    resp_subcommand_run(call, object_subcommands);
-}
-
 /* ---- the table ----------------------------------------------------------------------------- */
 
 const struct resp_command resp_introspection_commands[] = {
@@ -288,14 +268,16 @@ const struct resp_command resp_introspection_commands[] = {
      .group = "server",
      .since = "2.8.13",
      .summary = "Answer that no latencies were noted",
-     .run = run_latency},
+     .run = resp_subcommand_run,
+     .subcommands = latency_subcommands},
     {.name = "memory",
      .arity = -2,
      .flags = RESP_READ,
      .group = "server",
      .since = "4.0.0",
      .summary = "Tell how much a key takes",
-     .run = run_memory},
+     .run = resp_subcommand_run,
+     .subcommands = memory_subcommands},
     {.name = "object",
      .arity = -2,
      .flags = RESP_READ,
@@ -305,7 +287,8 @@ const struct resp_command resp_introspection_commands[] = {
      .group = "generic",
      .since = "2.2.3",
      .summary = "Tell how a value is kept",
-     .run = run_object},
+     .run = resp_subcommand_run,
+     .subcommands = object_subcommands},
     {.name = "role",
      .arity = 1,
      .flags = RESP_FAST | RESP_LOADING_OK,
@@ -319,7 +302,8 @@ const struct resp_command resp_introspection_commands[] = {
      .group = "server",
      .since = "2.2.12",
      .summary = "Show the commands that took long",
-     .run = run_slowlog},
+     .run = resp_subcommand_run,
+     .subcommands = slowlog_subcommands},
     {.name = "time",
      .arity = 1,
      .flags = RESP_FAST | RESP_LOADING_OK,

@@ -244,6 +244,7 @@ static void run_queued(const struct call *call, const struct multi *multi)
     resp_array(call->reply, multi->count);
     for (const struct queued *each = multi->first; each != NULL; each = each->next) {
         struct call part = *call;
+        part.command = each->command;
         part.arguments = each->arguments;
         part.argument_count = each->count;
         each->command->run(&part);
@@ -268,6 +269,11 @@ static void run_exec(struct call *call)
         resp_null_array(call->reply);
     else
         resp_fault(call->reply, status, transaction_message(call->txn));
+}
+
+bool multi_is_exec(const struct resp_command *command)
+{
+    return command->run == run_exec;
 }
 
 static void finish_exec(struct client *client)

@@ -35,6 +35,9 @@ bool multi_queue(struct client *client, const struct resp_command *command,
 /* A command was refused: an open MULTI cannot be executed any more. */
 void multi_spoil(struct client *client);
 
+/* This is EXEC. */
+bool multi_is_exec(const struct resp_command *command);
+
 /* Forgets what is collected and watched: the client begins anew, or is gone. */
 void multi_discard(struct client *client);
 

@@ -10,9 +10,9 @@
 #define NAME_MAX_SIZE 64u
 
 /* The command's own name, in capitals: what was sent, which is in the table. */
-static void container_name(const struct call *call, char name[NAME_MAX_SIZE])
+static void container_name(struct kvs_bytes sent, char name[NAME_MAX_SIZE])
 {
-    if (!word_copy(call->arguments[0], name, NAME_MAX_SIZE))
+    if (!word_copy(sent, name, NAME_MAX_SIZE))
         name[0] = '\0';
     for (char *at = name; *at != '\0'; at++)
         *at = (char)toupper((unsigned char)*at);
@@ -23,7 +23,7 @@ static void run_help(const struct call *call, const struct resp_subcommand *tabl
     char container[NAME_MAX_SIZE];
     char line[512];
     uint64_t count = 0;
-    container_name(call, container);
+    container_name(call->arguments[0], container);
     for (const struct resp_subcommand *each = table; each->name != NULL; each++)
         count += each->help != NULL;
     resp_array(call->reply, count + 2);
@@ -41,36 +41,46 @@ static void run_help(const struct call *call, const struct resp_subcommand *tabl
     resp_simple(call->reply, "HELP");
 }
 
-static void run_one(struct call *call, const struct resp_subcommand *subcommand)
-{
-    bool fits = subcommand->arity >= 0 ? call->argument_count == (uint32_t)subcommand->arity
-                                       : call->argument_count >= (uint32_t)-subcommand->arity;
-    if (fits) {
-        subcommand->run(call);
-        return;
-    }
-    char container[NAME_MAX_SIZE];
-    char name[2 * NAME_MAX_SIZE];
-    container_name(call, container);
-    for (char *at = container; *at != '\0'; at++)
-        *at = (char)tolower((unsigned char)*at);
-    (void)snprintf(name, sizeof(name), "%s|%s", container, subcommand->name);
-    resp_error_arity(call->reply, name);
-}
+static const struct resp_subcommand help = {"help", 2, NULL, NULL};
 
-void resp_subcommand_run(struct call *call, const struct resp_subcommand *table)
+static const struct resp_subcommand *find(const struct resp_subcommand *table,
+                                          struct kvs_bytes name)
 {
     for (const struct resp_subcommand *each = table; each->name != NULL; each++) {
-        if (word_is(call->arguments[1], each->name)) {
-            run_one(call, each);
-            return;
-        }
+        if (word_is(name, each->name))
+            return each;
     }
-    if (word_is(call->arguments[1], "help") && call->argument_count == 2) {
-        run_help(call, table);
-        return;
-    }
+    return word_is(name, help.name) ? &help : NULL;
+}
+
+bool resp_subcommand_fits(const struct resp_subcommand *table, const struct kvs_bytes *arguments,
+                          uint32_t count, struct resp_writer *reply)
+{
     char container[NAME_MAX_SIZE];
-    container_name(call, container);
-    resp_error_unknown_subcommand(call->reply, call->arguments[1], container);
+    container_name(arguments[0], container);
+    const struct resp_subcommand *found = find(table, arguments[1]);
+    if (found == NULL) {
+        resp_error_unknown_subcommand(reply, arguments[1], container);
+        return false;
+    }
+    if (found->arity >= 0 ? count == (uint32_t)found->arity : count >= (uint32_t)-found->arity)
+        return true;
+    char name[2 * NAME_MAX_SIZE];
+    for (char *at = container; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
+    (void)snprintf(name, sizeof(name), "%s|%s", container, found->name);
+    resp_error_arity(reply, name);
+    return false;
+}
+
+void resp_subcommand_run(struct call *call)
+{
+    const struct resp_subcommand *table = call->command->subcommands;
+    if (!resp_subcommand_fits(table, call->arguments, call->argument_count, call->reply))
+        return;
+    const struct resp_subcommand *found = find(table, call->arguments[1]);
+    if (found == &help)
+        run_help(call, table);
+    else
+        found->run(call);
 }

@@ -5,6 +5,8 @@
 #ifndef COMMAND_RESP_SUBCOMMAND_H
 #define COMMAND_RESP_SUBCOMMAND_H
 
+#include <stdbool.h>
+
 #include "command/resp_command.h"
 
 struct resp_subcommand {
@@ -14,8 +16,13 @@ struct resp_subcommand {
     void (*run)(struct call *call);
 };
 
-/* Runs the one that arguments[1] names, or answers why not: with the wrong number of arguments, an
-   unknown name, or HELP. */
-void resp_subcommand_run(struct call *call, const struct resp_subcommand *table);
+/* False: arguments[1] names none in the table, nor HELP, or one with another number of arguments; the
+   error is answered. There are at least two arguments. */
+bool resp_subcommand_fits(const struct resp_subcommand *table, const struct kvs_bytes *arguments,
+                          uint32_t count, struct resp_writer *reply);
+
+/* The `run` of a command with subcommands: runs the one that arguments[1] names, HELP too; or answers
+   why not, as above. */
+void resp_subcommand_run(struct call *call);
 
 #endif

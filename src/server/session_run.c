@@ -25,6 +25,7 @@ static void call_command(struct session *session, struct worker *worker,
     struct call call = {
         .context = context,
         .tls = worker->tls,
+        .command = command,
         .client = &session->client,
         .txn = txn,
         .arguments = worker->arguments.items,

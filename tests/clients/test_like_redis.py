@@ -25,6 +25,11 @@ FLOATS = NUMBERS + ["0.1", "-0.5", "1e17", "1e308", "-1e308", "1e-5", "3.1415926
 FUTURE_S = ["100", "1000", "100000"]
 FUTURE_MS = ["100000", "1000000", "99999999"]
 BAD_TIMES = ["0", "-1", "9223372036854775807", "9223372036854775", "abc", "1.5", ""]
+ENDS = [[["EXEC"]], [["EXEC"]], [["EXEC"]], [["DISCARD"]], [["EXEC", "x"], ["GET", "a"], ["EXEC"]],
+        [["MULTI"], ["EXEC"]]]  # of a transaction
+WRONG_SUBCOMMANDS = [["CLIENT", "NOSUCH"], ["CONFIG", "GET"], ["client", "id", "x"],
+                     ["OBJECT", "ENCODING"], ["MEMORY", "nosuch", "x"], ["Command", "COUNT", "x"],
+                     ["SCRIPT", "HELP", "x"]]
 
 
 class Redis:
@@ -115,7 +120,8 @@ class Generator:
             ["PING", *self.maybe("x")], ["ECHO", v], ["SELECT", self.one(["0", "99", "x"])],
             ["WAIT", "0", "0"], ["CONFIG", "GET", "save"], ["NOSUCH", *self.some(VALUES[:20])],
             [self.one(["GET", "SET", "MGET", "EXPIRE", "INCRBY", "COPY", "CLIENT"])],
-            ["CLIENT", "GETNAME"], ["COMMAND", "GETKEYS", "MSET", "a", "1"],
+            self.one(WRONG_SUBCOMMANDS), ["CLIENT", "GETNAME"],
+            ["COMMAND", "GETKEYS", "MSET", "a", "1"],
         ]
         return self.one(choices)
 
@@ -125,7 +131,7 @@ class Generator:
         if kind < 0.12:
             inside = [self.command() for _ in range(self.random.randint(0, 6))]
             watch = [["WATCH", *self.some(KEYS, 2)]] if self.random.random() < 0.3 else []
-            return [*watch, ["MULTI"], *inside, [self.one(["EXEC", "EXEC", "EXEC", "DISCARD"])]]
+            return [*watch, ["MULTI"], *inside, *self.one(ENDS)]
         if kind < 0.15:
             return [["HELLO", self.one(["2", "3"])], ["DISCARD"], ["EXEC"], ["UNWATCH"]]
         if kind < 0.17:

@@ -55,6 +55,7 @@ static void run(struct conversation *conversation, const struct kvs_bytes *words
         resp_error_unknown_command(&writer, words, count);
     } else {
         const struct resp_command *command = conversation->table.commands[index];
+        call.command = command;
         if (command->arity >= 0 ? count == (uint32_t)command->arity
                                 : count >= (uint32_t)-command->arity)
             command->run(&call);

@@ -127,6 +127,7 @@ struct kvs_bytes resp_run(struct resp_runner *runner, const struct kvs_bytes *ar
     else
         for (;;) {
             struct call call = {.context = &runner->context,
+                                .command = command,
                                 .txn = runner->txn,
                                 .arguments = arguments,
                                 .argument_count = count,

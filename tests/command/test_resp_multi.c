@@ -56,6 +56,7 @@ static void serve(struct talk *talk, uint32_t index, const struct kvs_bytes *wor
 {
     const struct resp_command *command = talk->table.commands[index];
     struct call call = {.context = &talk->context,
+                        .command = command,
                         .client = &talk->client,
                         .txn = talk->txn,
                         .arguments = words,
@@ -171,6 +172,49 @@ static void what_is_spoiled_is_not_run(void **state)
     end(&talk);
 }
 
+/* What can be seen to be wrong fails at once, not when it is run. */
+static void wrong_subcommands_spoil_it(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"client nope", "-ERR unknown subcommand 'nope'. Try CLIENT HELP.\r\n"},
+        {"client id x", "-ERR wrong number of arguments for 'client|id' command\r\n"},
+        {"Object encoding", "-ERR wrong number of arguments for 'object|encoding' command\r\n"},
+        {"config help x", "-ERR wrong number of arguments for 'config|help' command\r\n"},
+    };
+    struct talk talk;
+    (void)state;
+    begin(&talk);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        (void)say(&talk, "multi", "+OK\r\n");
+        (void)say(&talk, "set k v", "+QUEUED\r\n");
+        assert_int_equal(say(&talk, wrong[i][0], wrong[i][1]), RESP_DISPATCH_REFUSED);
+        (void)say(&talk, "exec",
+                  "-EXECABORT Transaction discarded because of previous errors.\r\n");
+        (void)say(&talk, "get k", "$-1\r\n");
+    }
+    end(&talk);
+}
+
+/* An EXEC that is itself refused ends the transaction. */
+static void a_refused_exec_discards(void **state)
+{
+    struct talk talk;
+    (void)state;
+    begin(&talk);
+    (void)say(&talk, "multi", "+OK\r\n");
+    (void)say(&talk, "set k v", "+QUEUED\r\n");
+    (void)say(&talk, "exec x",
+              "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' "
+              "command\r\n");
+    assert_null(talk.client.multi);
+    (void)say(&talk, "get k", "$-1\r\n");
+    (void)say(&talk, "multi", "+OK\r\n");
+    atomic_store(&talk.store.store.is_open, false);
+    (void)say(&talk, "exec", "-EXECABORT Transaction discarded because of: LOADING half way\r\n");
+    assert_null(talk.client.multi);
+    end(&talk);
+}
+
 static void watches_are_by_value(void **state)
 {
     struct talk talk;
@@ -219,6 +263,8 @@ int main(void)
         cmocka_unit_test(keys_are_looked_at),
         cmocka_unit_test(commands_are_collected_and_run),
         cmocka_unit_test(what_is_spoiled_is_not_run),
+        cmocka_unit_test(wrong_subcommands_spoil_it),
+        cmocka_unit_test(a_refused_exec_discards),
         cmocka_unit_test(watches_are_by_value),
         cmocka_unit_test(a_transaction_has_a_limit),
     };
