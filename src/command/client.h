@@ -28,6 +28,9 @@ struct client {
     /* Only the thread that serves the client. */
     bool authenticated;       /* or needs no password */
     bool close_after_reply;   /* set by a command: QUIT */
+    bool replies_off;         /* CLIENT REPLY OFF */
+    bool skips_reply;         /* of the request that is served now: CLIENT REPLY SKIP came before it */
+    bool skips_next_reply;
     uint32_t wrong_passwords; /* given so far */
     struct multi *multi;      /* owned; NULL: no MULTI and no WATCH */
 
@@ -53,6 +56,19 @@ void client_deinit(struct client *client);
 static inline uint32_t client_resp_version(const struct client *client)
 {
     return atomic_load_explicit(&client->resp_version, memory_order_relaxed);
+}
+
+/* The request that is served now gets no reply. */
+static inline bool client_is_muted(const struct client *client)
+{
+    return client->replies_off || client->skips_reply;
+}
+
+/* A request was served, whether or not it was answered. */
+static inline void client_end_request(struct client *client)
+{
+    client->skips_reply = client->skips_next_reply;
+    client->skips_next_reply = false;
 }
 
 /* Sets one of the texts to a copy; empty: to none. KVS_OK; KVS_NO_MEMORY; KVS_INVALID: text holds a

@@ -19,6 +19,7 @@
 #include "command/word.h"
 #include "protocol/resp_reply.h"
 
+#define SHOWN_MAX     64u   /* bytes of an argument that an error repeats */
 #define LINE_MAX_SIZE 1024u /* of a client in the list, but for its own texts */
 
 /* ---- who one is ---------------------------------------------------------------------------- */
@@ -176,6 +177,18 @@ static void run_info(struct call *call)
     answer_listing(call, &listing);
 }
 
+/* Every client is of the type "normal". False: there is no such type; the error is answered. */
+static bool read_type(const struct call *call, struct kvs_bytes type, bool *ret_none)
+{
+    *ret_none = word_is(type, "master") || word_is(type, "replica") || word_is(type, "slave") ||
+                word_is(type, "pubsub");
+    if (*ret_none || word_is(type, "normal"))
+        return true;
+    resp_error(call->reply, "ERR Unknown client type '%.*s'",
+               (int)(type.len < SHOWN_MAX ? type.len : SHOWN_MAX), (const char *)type.ptr);
+    return false;
+}
+
 /* CLIENT LIST [TYPE type] [ID id ...]. False: the error is answered. */
 static bool read_list_options(const struct call *call, struct listing *listing)
 {
@@ -183,14 +196,7 @@ static bool read_list_options(const struct call *call, struct listing *listing)
     if (call->argument_count == 2)
         return true;
     if (call->argument_count == 4 && word_is(arguments[2], "type")) {
-        listing->none = word_is(arguments[3], "master") || word_is(arguments[3], "replica") ||
-                        word_is(arguments[3], "slave") || word_is(arguments[3], "pubsub");
-        if (listing->none || word_is(arguments[3], "normal"))
-            return true;
-        resp_error(call->reply, "ERR Unknown client type '%.*s'",
-                   (int)(arguments[3].len < 64 ? arguments[3].len : 64),
-                   (const char *)arguments[3].ptr);
-        return false;
+        return read_type(call, arguments[3], &listing->none);
     }
     if (call->argument_count < 4 || !word_is(arguments[2], "id")) {
         resp_error_syntax(call->reply);
@@ -200,7 +206,7 @@ static bool read_list_options(const struct call *call, struct listing *listing)
     listing->id_count = call->argument_count - 3;
     for (uint32_t i = 0; i < listing->id_count; i++) {
         int64_t id;
-        if (!word_integer(listing->ids[i], &id) || id < 1) {
+        if (!word_integer(listing->ids[i], &id)) {
             resp_error(call->reply, "ERR Invalid client ID");
             return false;
         }
@@ -299,14 +305,19 @@ static bool read_filter(const struct call *call, uint32_t at, struct hunt *hunt)
         resp_error(call->reply, "ERR maxage is not an integer or out of range");
         return false;
     }
+    if (word_is(name, "type"))
+        return read_type(call, value, &hunt->none);
+    if (word_is(name, "user") && !bytes_equal(value, bytes_of_text("default"))) {
+        resp_error(call->reply, "ERR No such user '%.*s'",
+                   (int)(value.len < SHOWN_MAX ? value.len : SHOWN_MAX), (const char *)value.ptr);
+        return false;
+    }
+    if (word_is(name, "user"))
+        return true;
     if (word_is(name, "addr"))
         hunt->address = &call->arguments[at + 1];
     else if (word_is(name, "laddr"))
         hunt->local_address = &call->arguments[at + 1];
-    else if (word_is(name, "type"))
-        hunt->none = !word_is(value, "normal");
-    else if (word_is(name, "user"))
-        hunt->none = hunt->none || !word_is(value, "default");
     else if (word_is(name, "skipme") && (word_is(value, "yes") || word_is(value, "no")))
         hunt->skip_me = word_is(value, "yes");
     else {
@@ -339,6 +350,26 @@ static void run_kill(struct call *call)
     resp_integer(call->reply, (int64_t)hunt_down(call, &hunt));
 }
 
+/* ---- REPLY --------------------------------------------------------------------------------- */
+
+/* OFF and SKIP have no reply themselves. */
+static void run_reply(struct call *call)
+{
+    struct client *client = call->client;
+    if (word_is(call->arguments[2], "on")) {
+        client->replies_off = client->skips_reply = false;
+        call->reply->muted = false;
+        resp_ok(call->reply);
+    } else if (word_is(call->arguments[2], "off")) {
+        client->replies_off = true;
+        call->reply->muted = true;
+    } else if (word_is(call->arguments[2], "skip")) {
+        client->skips_next_reply = !client->replies_off;
+    } else {
+        resp_error_syntax(call->reply);
+    }
+}
+
 /* ---- what clients send and this server has no need of -------------------------------------- */
 
 static void run_on_off(struct call *call)
@@ -349,22 +380,48 @@ static void run_on_off(struct call *call)
         resp_error_syntax(call->reply);
 }
 
-static void run_reply(struct call *call)
+/* The options behind CLIENT TRACKING ON or OFF, which would say how. */
+static bool are_tracking_options(const struct kvs_bytes *arguments, uint32_t count)
 {
-    if (word_is(call->arguments[2], "on"))
-        resp_ok(call->reply);
-    else if (word_is(call->arguments[2], "off") || word_is(call->arguments[2], "skip"))
-        resp_error_unsupported(call->reply, "CLIENT REPLY OFF and SKIP are not supported");
-    else
-        resp_error_syntax(call->reply);
+    for (uint32_t i = 0; i < count; i++) {
+        if ((word_is(arguments[i], "redirect") || word_is(arguments[i], "prefix")) && i + 1 < count)
+            i++;
+        else if (!word_is(arguments[i], "bcast") && !word_is(arguments[i], "optin") &&
+                 !word_is(arguments[i], "optout") && !word_is(arguments[i], "noloop"))
+            return false;
+    }
+    return true;
 }
 
 static void run_tracking(struct call *call)
 {
-    if (word_is(call->arguments[2], "off"))
-        resp_ok(call->reply);
-    else
+    const struct kvs_bytes *arguments = call->arguments;
+    bool on = word_is(arguments[2], "on");
+    if ((!on && !word_is(arguments[2], "off")) ||
+        !are_tracking_options(arguments + 3, call->argument_count - 3))
+        resp_error_syntax(call->reply);
+    else if (on)
         resp_error_unsupported(call->reply, "client-side caching is not supported");
+    else
+        resp_ok(call->reply);
+}
+
+static void run_caching(struct call *call)
+{
+    resp_error(call->reply, "ERR CLIENT CACHING can be called only when the client is in tracking "
+                            "mode with OPTIN or OPTOUT mode enabled");
+}
+
+static void run_trackinginfo(struct call *call)
+{
+    resp_map(call->reply, 3);
+    resp_bulk_text(call->reply, "flags");
+    resp_set(call->reply, 1);
+    resp_bulk_text(call->reply, "off");
+    resp_bulk_text(call->reply, "redirect");
+    resp_integer(call->reply, -1);
+    resp_bulk_text(call->reply, "prefixes");
+    resp_array(call->reply, 0);
 }
 
 static void run_getredir(struct call *call)
@@ -374,7 +431,33 @@ static void run_getredir(struct call *call)
 
 static void run_unblock(struct call *call)
 {
-    resp_integer(call->reply, 0); /* no command blocks */
+    int64_t id;
+    if (call->argument_count > 4)
+        resp_error(call->reply, "ERR unknown subcommand or wrong number of arguments for "
+                                "'UNBLOCK'. Try CLIENT HELP.");
+    else if (call->argument_count == 4 && !word_is(call->arguments[3], "timeout") &&
+             !word_is(call->arguments[3], "error"))
+        resp_error(call->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    else if (!word_integer(call->arguments[2], &id))
+        resp_error_not_integer(call->reply);
+    else
+        resp_integer(call->reply, 0); /* no command blocks */
+}
+
+static void run_pause(struct call *call)
+{
+    int64_t timeout_ms;
+    if (call->argument_count > 3 && !word_is(call->arguments[3], "write") &&
+        !word_is(call->arguments[3], "all"))
+        resp_error(call->reply, "ERR CLIENT PAUSE mode must be WRITE or ALL");
+    else if (!word_integer(call->arguments[2], &timeout_ms))
+        resp_error(call->reply, "ERR timeout is not an integer or out of range");
+    else if (timeout_ms < 0)
+        resp_error(call->reply, "ERR timeout is negative");
+    else if (timeout_ms > 0)
+        resp_error_unsupported(call->reply, "CLIENT PAUSE is not supported");
+    else
+        resp_ok(call->reply);
 }
 
 static void run_unpause(struct call *call)
@@ -383,6 +466,7 @@ static void run_unpause(struct call *call)
 }
 
 static const struct resp_subcommand client_subcommands[] = {
+    {"caching", 3, NULL, run_caching},
     {"getname", 2, ": the name of this connection", run_getname},
     {"getredir", 2, NULL, run_getredir},
     {"id", 2, ": the number of this connection", run_id},
@@ -394,10 +478,13 @@ static const struct resp_subcommand client_subcommands[] = {
     {"list", -2, "[TYPE normal] [ID <id> ...]: the connected clients", run_list},
     {"no-evict", 3, "<on|off>: nothing is evicted anyway", run_on_off},
     {"no-touch", 3, "<on|off>: nothing is touched anyway", run_on_off},
-    {"reply", 3, "ON: replies are always sent", run_reply},
+    {"pause", -3, NULL, run_pause},
+    {"reply", 3, "<on|off|skip>: whether replies are sent; skip: not of the next command",
+     run_reply},
     {"setinfo", 4, "<LIB-NAME|LIB-VER> <text>: says which library this client is", run_setinfo},
     {"setname", 3, "<name>: names this connection", run_setname},
     {"tracking", -3, NULL, run_tracking},
+    {"trackinginfo", 2, NULL, run_trackinginfo},
     {"unblock", -3, NULL, run_unblock},
     {"unpause", 2, NULL, run_unpause},
     {NULL, 0, NULL, NULL},

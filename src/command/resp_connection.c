@@ -209,6 +209,8 @@ static void run_reset(struct call *call)
     call->client->authenticated = call->client->trusted || hooks->needs_password == NULL ||
                                   !hooks->needs_password(hooks->arg);
     set_version(call, 2);
+    call->client->replies_off = call->client->skips_next_reply = false;
+    call->reply->muted = client_is_muted(call->client);
     resp_simple(call->reply, "RESET");
 }
 

@@ -60,9 +60,7 @@ static void listing_reply(struct listing *listing, struct call *call)
     resp_array(reply, listing->count);
     if (reply->status == KVS_OK)
         reply->status = listing->writer.status;
-    if (reply->status == KVS_OK && listing->count > 0)
-        reply->status =
-            buffer_append(reply->out, buffer_content(&listing->keys), buffer_size(&listing->keys));
+    resp_append(reply, &listing->keys);
     buffer_deinit(&listing->keys);
 }
 

@@ -1,7 +1,7 @@
 /*
  * See resp_reply.h. Every element reserves its room once and is then written without checks.
  *
- * I1  After a failed reservation nothing more is written: `status` is tested first.
+ * I1  After a failed reservation, and while muted, nothing is written: every write reserves first.
  * I2  No text that is written as a line holds a line end, whatever the caller's arguments were.
  */
 #include "protocol/resp_reply.h"
@@ -20,7 +20,7 @@
 /* Room for size more bytes, or NULL (I1). */
 static uint8_t *reserve(struct resp_writer *writer, size_t size)
 {
-    if (writer->status != KVS_OK)
+    if (writer->status != KVS_OK || writer->muted)
         return NULL;
     if (buffer_room(writer->out) < size)
         writer->status = buffer_reserve(writer->out, size);

@@ -22,6 +22,7 @@
 struct resp_writer {
     struct buffer *out; /* not owned */
     uint32_t version;   /* 2 or 3 */
+    bool muted;         /* the client wants no reply: nothing is written */
     kvs_status status;  /* KVS_OK, or KVS_NO_MEMORY from the first failure on */
 };
 

@@ -16,6 +16,7 @@
 #include "command/resp_multi.h"
 #include "protocol/native.h"
 #include "protocol/resp_reply.h"
+#include "server/session_resp.h"
 
 void session_init(struct session *session, const struct session_service *service,
                   const struct session_peer *peer)
@@ -175,7 +176,7 @@ void session_refuse(struct session *session, kvs_status status, const char *text
         struct command_reply reply = {&native_codec, &session->output};
         (void)command_reply_write(&reply, 0, status, text);
     } else if (session->protocol == &session_resp) {
-        struct resp_writer writer = {.out = &session->output, .version = 2};
+        struct resp_writer writer = session_resp_writer(session, &session->output);
         resp_error(&writer, "ERR %s", text);
     }
 }
@@ -183,7 +184,7 @@ void session_refuse(struct session *session, kvs_status status, const char *text
 enum session_step session_refuse_reply(struct session *session, struct worker *worker, size_t start)
 {
     struct limits *limits = session->service->limits;
-    struct resp_writer writer = {.out = &session->output, .version = 2};
+    struct resp_writer writer = session_resp_writer(session, &session->output);
     buffer_truncate(&session->output, start);
     (void)atomic_fetch_add_explicit(&limits->replies_refused, 1, memory_order_relaxed);
     counter_add(&worker->counters.errors, 1);

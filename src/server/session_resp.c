@@ -36,8 +36,7 @@ enum lookup {
 
 static struct resp_writer writer_of(struct session *session)
 {
-    return (struct resp_writer){.out = &session->output,
-                                .version = client_resp_version(&session->client)};
+    return session_resp_writer(session, &session->output);
 }
 
 static const struct store *store_of(const struct session *session)
@@ -329,6 +328,7 @@ enum session_step session_resp_end(struct session *session, struct worker *worke
 {
     worker_count_answered(worker, place, 1);
     buffer_consume(&session->input, size);
+    client_end_request(&session->client);
     if (writer->status != KVS_OK)
         return SESSION_ABORT;
     return session->client.close_after_reply ? SESSION_CLOSE : SESSION_MORE;
@@ -340,7 +340,8 @@ static enum session_step serve_command(struct session *session, struct worker *w
 {
     const struct resp_arguments *arguments = &worker->arguments;
     bool refused = false;
-    if (!resp_dispatch_is_sound(session->service->commands, next->command, arguments->items,
+    if (session->client.skips_reply || /* which ends with this request: no group */
+        !resp_dispatch_is_sound(session->service->commands, next->command, arguments->items,
                                 arguments->count))
         return session_run(session, worker, next->index, next->size);
     if (next->command->kind == RESP_KIND_GET)
@@ -361,6 +362,7 @@ static enum session_step serve_request(struct session *session, struct worker *w
     const struct resp_arguments *arguments = &worker->arguments;
     struct resp_writer writer = writer_of(session);
     if (arguments->count == 0) { /* a blank line */
+        client_end_request(&session->client);
         buffer_consume(&session->input, size);
         return SESSION_MORE;
     }

@@ -6,6 +6,15 @@
 #include "protocol/resp_reply.h"
 #include "server/session.h"
 
+/* Writes replies to the client: its version, and nothing if it wants none. */
+static inline struct resp_writer session_resp_writer(const struct session *session,
+                                                     struct buffer *out)
+{
+    return (struct resp_writer){.out = out,
+                                .version = client_resp_version(&session->client),
+                                .muted = client_is_muted(&session->client)};
+}
+
 /*
  * Runs the command with this index in the table, of the request at the front of the input, of size bytes, whose arguments are
  * worker->arguments; commits what it wrote, and again if somebody was faster; answers and consumes.

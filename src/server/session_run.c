@@ -46,8 +46,7 @@ static enum session_step run_at_once(struct session *session, struct worker *wor
     uint32_t wrong_passwords = session->client.wrong_passwords;
     if (run == NULL)
         return SESSION_ABORT;
-    struct resp_writer writer = {.out = &session->output,
-                                 .version = client_resp_version(&session->client)};
+    struct resp_writer writer = session_resp_writer(session, &session->output);
     size_t start = buffer_size(&session->output);
     call_command(session, worker, command, run->txn,
                  (command->flags & RESP_READ) != 0 ? TRANSACTION_READ_ONLY : 0, &writer);
@@ -79,7 +78,7 @@ static enum session_step answer(struct session *session, struct worker *worker)
     struct run *run = TAKE(session->run);
     const struct resp_command *command = run->command;
     struct buffer *output = &session->output;
-    struct resp_writer writer = {.out = output, .version = client_resp_version(&session->client)};
+    struct resp_writer writer = session_resp_writer(session, output);
     if (run->status == KVS_OK) {
         writer.status = run->reply_status;
         if (writer.status == KVS_OK)
@@ -104,8 +103,7 @@ static enum session_step answer(struct session *session, struct worker *worker)
 static kvs_status attempt(struct session *session, struct worker *worker)
 {
     struct run *run = session->run;
-    struct resp_writer writer = {.out = &run->reply,
-                                 .version = client_resp_version(&session->client)};
+    struct resp_writer writer = session_resp_writer(session, &run->reply);
     buffer_consume(&run->reply, buffer_size(&run->reply));
     call_command(session, worker, run->command, run->txn, 0, &writer);
     run->reply_status = writer.status;

@@ -127,7 +127,8 @@ static void the_list_shows_who_is_asked_for(void **state)
     assert_int_equal(count_lines(conversation_say(&crowd.talk, "client list type normal")), 601);
     assert_int_equal(count_lines(conversation_say(&crowd.talk, "client list type replica")), 0);
     assert_int_equal(count_lines(conversation_say(&crowd.talk, "client list id 7 101 5000")), 2);
-    conversation_expect(&crowd.talk, "client list id 0", "-ERR Invalid client ID\r\n");
+    conversation_expect(&crowd.talk, "client list id 0 -1", "$0\r\n\r\n");
+    conversation_expect(&crowd.talk, "client list id x", "-ERR Invalid client ID\r\n");
     conversation_expect(&crowd.talk, "client list type odd", "-ERR Unknown client type 'odd'\r\n");
     conversation_expect(&crowd.talk, "client list id", "-ERR syntax error\r\n");
     conversation_expect(&crowd.talk, "client list frogs 1", "-ERR syntax error\r\n");
@@ -144,7 +145,8 @@ static void one_client_is_cut_off(void **state)
     conversation_expect(&crowd.talk, "client kill addr 127.0.0.1:10003", ":0\r\n");
     conversation_expect(&crowd.talk, "client kill id 104 addr 127.0.0.1:10001", ":0\r\n");
     conversation_expect(&crowd.talk, "client kill type pubsub", ":0\r\n");
-    conversation_expect(&crowd.talk, "client kill user bob", ":0\r\n");
+    conversation_expect(&crowd.talk, "client kill user bob", "-ERR No such user 'bob'\r\n");
+    conversation_expect(&crowd.talk, "client kill type odd", "-ERR Unknown client type 'odd'\r\n");
     assert_int_equal(killed_count(&crowd), 2);
     conversation_expect(&crowd.talk, "client kill maxage 590", ":10\r\n");
     assert_int_equal(killed_count(&crowd), 12);
@@ -185,8 +187,34 @@ static void what_is_not_needed_does_no_harm(void **state)
     conversation_expect(&crowd.talk, "client no-touch off", "+OK\r\n");
     conversation_expect(&crowd.talk, "client no-touch perhaps", "-ERR syntax error\r\n");
     conversation_expect(&crowd.talk, "client reply on", "+OK\r\n");
-    conversation_expect_part(&crowd.talk, "client reply off", "-ERR ");
-    conversation_expect_part(&crowd.talk, "client tracking on", "-ERR ");
+    conversation_expect(&crowd.talk, "client reply off", "");
+    assert_true(client_is_muted(&crowd.talk.client));
+    conversation_expect(&crowd.talk, "client reply skip", "");
+    conversation_expect(&crowd.talk, "client reply on", "+OK\r\n");
+    conversation_expect(&crowd.talk, "client reply maybe", "-ERR syntax error\r\n");
+    conversation_expect_part(&crowd.talk, "client tracking on", "-ERR client-side caching");
+    conversation_expect_part(&crowd.talk, "client tracking on bcast prefix a noloop",
+                             "-ERR client-side caching");
+    conversation_expect(&crowd.talk, "client tracking off", "+OK\r\n");
+    conversation_expect(&crowd.talk, "client tracking maybe", "-ERR syntax error\r\n");
+    conversation_expect(&crowd.talk, "client tracking on redirect", "-ERR syntax error\r\n");
+    conversation_expect(&crowd.talk, "client trackinginfo",
+                        "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n"
+                        "$8\r\nprefixes\r\n*0\r\n");
+    conversation_expect_part(&crowd.talk, "client caching yes",
+                             "-ERR CLIENT CACHING can be called only when");
+    conversation_expect(&crowd.talk, "client pause 0", "+OK\r\n");
+    conversation_expect(&crowd.talk, "client pause 1", "-ERR CLIENT PAUSE is not supported\r\n");
+    conversation_expect(&crowd.talk, "client pause -1", "-ERR timeout is negative\r\n");
+    conversation_expect(&crowd.talk, "client pause x",
+                        "-ERR timeout is not an integer or out of range\r\n");
+    conversation_expect(&crowd.talk, "client pause 0 some",
+                        "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n");
+    conversation_expect(&crowd.talk, "client unblock 1 error", ":0\r\n");
+    conversation_expect(&crowd.talk, "client unblock x",
+                        "-ERR value is not an integer or out of range\r\n");
+    conversation_expect(&crowd.talk, "client unblock 1 why",
+                        "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n");
     conversation_expect(&crowd.talk, "client getredir", ":-1\r\n");
     conversation_expect(&crowd.talk, "client unblock 3", ":0\r\n");
     conversation_expect(&crowd.talk, "CLIENT MAINT_NOTIFICATIONS on",

@@ -143,6 +143,26 @@ static void elements_are_appended_as_they_are(void **state)
 }
 
 /* I1: once memory has run out nothing is written, so nothing half stands behind something whole. */
+static void nothing_is_written_while_muted(void **state)
+{
+    (void)state;
+    struct page page;
+    page_begin(&page, 3);
+    page.writer.muted = true;
+    resp_ok(&page.writer);
+    resp_error(&page.writer, "ERR no");
+    resp_integer(&page.writer, 1);
+    resp_verbatim(&page.writer, bytes_of_text("text"));
+    resp_map(&page.writer, 1);
+    resp_double(&page.writer, 1.5);
+    resp_null(&page.writer);
+    expect(&page, "");
+    page.writer.muted = false;
+    resp_ok(&page.writer);
+    expect(&page, "+OK\r\n");
+    buffer_deinit(&page.buffer);
+}
+
 static void out_of_memory_sticks(void **state)
 {
     (void)state;
@@ -168,6 +188,7 @@ int main(void)
         cmocka_unit_test(strings),
         cmocka_unit_test(aggregates),
         cmocka_unit_test(elements_are_appended_as_they_are),
+        cmocka_unit_test(nothing_is_written_while_muted),
         cmocka_unit_test(out_of_memory_sticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
