@@ -1,8 +1,15 @@
-/* See marker.h. */
+/*
+ * See marker.h.
+ *
+ * A marker that a kill or a power loss finds half written must not look like one from another boot, so
+ * it is made beside its place and renamed into it. That of a failed flush is written in place instead:
+ * that needs no new file on a disk that is failing, and what is left of it refuses the store as well.
+ */
 #include "marker.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -68,15 +75,14 @@ static int write_text(int fd, const char *text)
     return fsync(fd) == 0 ? 0 : errno;
 }
 
-static int make_marker(int dir_fd, const char *text)
+/* Makes a file of this text, whose name is not durable yet. 0 or errno. */
+static int write_file(int dir_fd, const char *name, const char *text)
 {
-    int fd = openat(dir_fd, MARKER_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, MARKER_MODE);
+    int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, MARKER_MODE);
     if (fd < 0)
         return errno;
     int code = write_text(fd, text);
     if (close(fd) != 0 && code == 0)
-        code = errno;
-    if (code == 0 && fsync(dir_fd) != 0)
         code = errno;
     return code;
 }
@@ -86,12 +92,22 @@ int marker_set(int dir_fd)
     char boot_id[BOOT_ID_MAX];
     if (read_line(AT_FDCWD, BOOT_ID_PATH, boot_id) != 0)
         boot_id[0] = '\0';
-    return make_marker(dir_fd, boot_id);
+    int code = write_file(dir_fd, MARKER_NEW_FILE, boot_id);
+    if (code == 0 && renameat(dir_fd, MARKER_NEW_FILE, dir_fd, MARKER_FILE) != 0)
+        code = errno;
+    if (code != 0)
+        (void)unlinkat(dir_fd, MARKER_NEW_FILE, 0);
+    else if (fsync(dir_fd) != 0)
+        code = errno;
+    return code;
 }
 
 int marker_condemn(int dir_fd)
 {
-    return make_marker(dir_fd, FAILED_TEXT);
+    int code = write_file(dir_fd, MARKER_FILE, FAILED_TEXT);
+    if (code == 0 && fsync(dir_fd) != 0)
+        code = errno;
+    return code;
 }
 
 int marker_clear(int dir_fd)

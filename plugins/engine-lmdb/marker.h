@@ -11,6 +11,8 @@
 #include <kvs/types.h>
 
 #define MARKER_FILE "unsynced"
+#define MARKER_NEW_FILE                                                                            \
+    "unsynced.new" /* a marker in the making: says nothing, whoever opens the store removes it */
 
 /* What a marker in a directory says about data.mdb. */
 enum marker {

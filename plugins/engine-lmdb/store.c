@@ -102,13 +102,18 @@ static kvs_status check_marker(const struct store *store, const struct store_con
                          store->dir, STORE_DATA_FILE, marker_text(marker));
 }
 
+/* Files in the making, which a kill has left. Only the one who may write here knows that nobody makes them. */
+static void remove_unfinished(const struct store *store)
+{
+    (void)unlinkat(store->dir_fd, STORE_NEW_FILE, 0);
+    (void)unlinkat(store->dir_fd, MARKER_NEW_FILE, 0);
+}
+
 /* Sees to it that there is a data.mdb, and that it may be opened. */
 static kvs_status find_or_make(const struct store *store, const struct store_config *config,
                                struct kvs_error *err)
 {
     struct stat info;
-    if (!config->read_only)
-        (void)unlinkat(store->dir_fd, STORE_NEW_FILE, 0);
     if (fstatat(store->dir_fd, STORE_DATA_FILE, &info, 0) == 0) {
         if (info.st_size > 0)
             return check_marker(store, config, err);
@@ -120,6 +125,7 @@ static kvs_status find_or_make(const struct store *store, const struct store_con
     if (!config->create || config->read_only)
         return kvs_error_set(err, KVS_MISSING, 0, "there is no LMDB store in %s", store->dir);
     int code = marker_clear(store->dir_fd); /* what it was about is gone */
+    remove_unfinished(store);
     if (code == 0)
         code = make(store, config->map_bytes);
     return code == 0 ? KVS_OK : set_failure(err, code, "make", store);
@@ -272,6 +278,8 @@ kvs_status store_open(struct store *store, const struct store_config *config,
         status = find_or_make(&opened, config, err);
     if (status == KVS_OK)
         status = lock_data(&opened, err);
+    if (status == KVS_OK && !opened.read_only)
+        remove_unfinished(&opened);
     if (status == KVS_OK)
         status = open_locked(&opened, config, health, err);
     if (status == KVS_OK)

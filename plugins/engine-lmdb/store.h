@@ -6,7 +6,7 @@
  * reports no such thing, and neither does this engine.
  *
  * Files: data.mdb and lock.mdb are LMDB's; data.mdb.new is one that is being made or copied and
- * means nothing; unsynced is ours (marker.h).
+ * means nothing; unsynced and unsynced.new are ours (marker.h).
  */
 #ifndef ENGINE_LMDB_STORE_H
 #define ENGINE_LMDB_STORE_H

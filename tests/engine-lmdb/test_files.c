@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,6 +161,75 @@ static void test_marker(void **state)
     assert_false(file_exists(dir, "unsynced"));
     session_close(&session);
     temp_dir_free(dir);
+}
+
+/*
+ * Deaths in the middle of making a marker: the dynamic linker finds these before the C library's. What a child
+ * dies of is its n-th call to one of them.
+ */
+static atomic_uint calls_to_live; /* 0: nobody dies */
+
+static void live_or_die(void)
+{
+    if (atomic_load(&calls_to_live) != 0 && atomic_fetch_sub(&calls_to_live, 1) == 1)
+        (void)raise(SIGKILL);
+}
+
+ssize_t write(int fd, const void *from, size_t size)
+{
+    live_or_die();
+    return syscall(SYS_write, fd, from, size);
+}
+
+int fsync(int fd)
+{
+    live_or_die();
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+    live_or_die();
+    return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+}
+
+/* Opens the store and sets a key, and is killed at the call-th call; false when it lived. */
+static bool is_killed_at(unsigned call, const char *dir)
+{
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct session session;
+        struct test_error error;
+        test_error_init(&error);
+        if (session_try_open(&session, dir, NULL, &error) != KVS_OK)
+            _exit(1);
+        atomic_store(&calls_to_live, call);
+        _exit(session_set(&session, NULL, text("key"), text("value"), &error) == KVS_OK ? 0 : 1);
+    }
+    assert_int_equal(child, waitpid(child, &status, 0));
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status);
+}
+
+/* Whoever is killed while it makes a marker leaves one that counts, or none; and what it left is cleared away. */
+static void test_killed_while_marking(void **state)
+{
+    (void)state;
+    unsigned call = 1;
+    bool killed = true;
+    while (killed) {
+        struct session session;
+        char *dir = temp_dir_new();
+        killed = is_killed_at(call++, dir);
+        session_open(&session, dir, NULL);
+        assert_false(file_exists(dir, "unsynced"));
+        assert_false(file_exists(dir, "unsynced.new"));
+        session_close(&session);
+        temp_dir_free(dir);
+    }
+    assert_true(call > 4); /* it wrote, flushed, renamed, and flushed the folder */
 }
 
 static bool is_marker_gone(void *arg)
@@ -398,13 +469,10 @@ static void test_checkpoint_files(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_second_opener),
-        cmocka_unit_test(test_marker),
-        cmocka_unit_test(test_marker_goes),
-        cmocka_unit_test(test_not_a_store),
-        cmocka_unit_test(test_cut_off),
-        cmocka_unit_test(test_verify_finds),
-        cmocka_unit_test(test_verify_finds_disorder),
+        cmocka_unit_test(test_second_opener),        cmocka_unit_test(test_marker),
+        cmocka_unit_test(test_killed_while_marking), cmocka_unit_test(test_marker_goes),
+        cmocka_unit_test(test_not_a_store),          cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_verify_finds),         cmocka_unit_test(test_verify_finds_disorder),
         cmocka_unit_test(test_checkpoint_files),
     };
     return engine_tests_run(argc, argv, "files", tests, sizeof(tests) / sizeof(tests[0]));
