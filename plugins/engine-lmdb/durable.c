@@ -140,6 +140,18 @@ static int raise_mode(struct durable *durable)
     return 0;
 }
 
+/*
+ * The first loose commit is only made once the marker is durable. A disk that cannot flush that gets no second
+ * try (I2); what it holds is sound and needs no condemning, since nothing loose began.
+ */
+static int set_marker(struct durable *durable)
+{
+    int code = marker_set(durable->store->dir_fd);
+    if (code != 0 && !fault_is_passing(code))
+        health_fail(durable->health, code, "cannot write the file " MARKER_FILE);
+    return code;
+}
+
 int durable_before_commit(struct durable *durable, bool must_last)
 {
     int code = 0;
@@ -149,7 +161,7 @@ int durable_before_commit(struct durable *durable, bool must_last)
         return code;
     (void)pthread_mutex_lock(&durable->marker_lock);
     if (!durable->marked)
-        code = marker_set(durable->store->dir_fd);
+        code = set_marker(durable);
     if (code == 0) {
         durable->marked = true;
         durable->begun++;

@@ -10,6 +10,12 @@ bool fault_is_full(int code)
     return code == ENOSPC || code == EDQUOT || code == EFBIG;
 }
 
+bool fault_is_passing(int code)
+{
+    return fault_is_full(code) || code == ENOMEM || code == EMFILE || code == ENFILE ||
+           code == EINTR;
+}
+
 static kvs_status status_of_lmdb(int code)
 {
     switch (code) {

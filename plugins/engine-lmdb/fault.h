@@ -18,4 +18,7 @@ kvs_status fault_set(struct kvs_error *err, int code, const char *what);
 /* The disk or a quota is full, or a file may not grow: a later try may succeed. */
 KVS_MUST_USE bool fault_is_full(int code);
 
+/* As fault_is_full, or memory or descriptors are short, or a signal came: it says nothing about the disk's health. */
+KVS_MUST_USE bool fault_is_passing(int code);
+
 #endif

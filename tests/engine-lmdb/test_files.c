@@ -168,6 +168,7 @@ static void test_marker(void **state)
  * dies of is its n-th call to one of them.
  */
 static atomic_uint calls_to_live; /* 0: nobody dies */
+static atomic_int fsync_error;    /* what the next fsync fails with; 0: nothing */
 
 static void live_or_die(void)
 {
@@ -184,7 +185,11 @@ ssize_t write(int fd, const void *from, size_t size)
 int fsync(int fd)
 {
     live_or_die();
-    return (int)syscall(SYS_fsync, fd);
+    int error = atomic_exchange(&fsync_error, 0);
+    if (error == 0)
+        return (int)syscall(SYS_fsync, fd);
+    errno = error;
+    return -1;
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
@@ -230,6 +235,32 @@ static void test_killed_while_marking(void **state)
         temp_dir_free(dir);
     }
     assert_true(call > 4); /* it wrote, flushed, renamed, and flushed the folder */
+}
+
+/* A disk that cannot flush the marker gets no second try, but what it has is sound; a full one does. */
+static void test_marker_cannot_be_flushed(void **state)
+{
+    (void)state;
+    struct session session;
+    struct test_error error;
+    char *dir = temp_dir_new();
+    session_open(&session, dir, NULL);
+    test_error_init(&error);
+    atomic_store(&fsync_error, ENOSPC);
+    assert_status(KVS_NO_SPACE, session_set(&session, NULL, text("key"), text("value"), &error),
+                  &error);
+    check_set(&session, text("key"), text("old"));
+    session_reopen(&session, dir, NULL);
+    atomic_store(&fsync_error, EIO);
+    assert_status(KVS_IO, session_set(&session, NULL, text("key"), text("value"), &error), &error);
+    assert_status(KVS_READ_ONLY, session_set(&session, NULL, text("key"), text("value"), &error),
+                  &error);
+    check_value(&session, text("key"), text("old"));
+    assert_true(session_try_close(&session, &error) != KVS_OK);
+    session_open(&session, dir, NULL);
+    check_value(&session, text("key"), text("old"));
+    session_close(&session);
+    temp_dir_free(dir);
 }
 
 static bool is_marker_gone(void *arg)
@@ -469,10 +500,15 @@ static void test_checkpoint_files(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_second_opener),        cmocka_unit_test(test_marker),
-        cmocka_unit_test(test_killed_while_marking), cmocka_unit_test(test_marker_goes),
-        cmocka_unit_test(test_not_a_store),          cmocka_unit_test(test_cut_off),
-        cmocka_unit_test(test_verify_finds),         cmocka_unit_test(test_verify_finds_disorder),
+        cmocka_unit_test(test_second_opener),
+        cmocka_unit_test(test_marker),
+        cmocka_unit_test(test_killed_while_marking),
+        cmocka_unit_test(test_marker_cannot_be_flushed),
+        cmocka_unit_test(test_marker_goes),
+        cmocka_unit_test(test_not_a_store),
+        cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_verify_finds),
+        cmocka_unit_test(test_verify_finds_disorder),
         cmocka_unit_test(test_checkpoint_files),
     };
     return engine_tests_run(argc, argv, "files", tests, sizeof(tests) / sizeof(tests[0]));
