@@ -1,4 +1,4 @@
-# Shared by tools/run, tools/test and .ci/run: installs what is missing and builds. Sourced, not run.
+# Shared by tools/run, tools/test, tools/coverage and .ci/run: installs what is missing and builds. Sourced, not run.
 
 say() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -75,4 +75,5 @@ BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config
     libglib2.0-dev liburcu-dev libxxhash-dev liblmdb-dev libmicrohttpd-dev libssl-dev)
 TEST_PACKAGES=(libcmocka-dev redis-server g++ python3 spin libjansson-dev
     python3-redis redis-tools abigail-tools memcached)
+COVERAGE_PACKAGES=(gcovr)
 PACKAGE_PACKAGES=(dpkg-dev debhelper lintian fakeroot lowdown libjansson-dev)
