@@ -216,7 +216,7 @@ static void a_disk_that_fails(void **state)
     struct disk_file *file = open_special(disk, "mem");
     struct test_error error;
     test_error_init(&error);
-    char byte;
+    char byte = 0;
     uint64_t got = 99;
     assert_status(KVS_IO, disk_file_read(file, 0, &byte, 1, &got, &error.error), &error);
     assert_int_equal(error.error.os_errno, EIO);
