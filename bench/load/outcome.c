@@ -121,6 +121,7 @@ void outcome_write_csv(const struct plan *plan, const struct generator_outcome *
         (void)fprintf(out, "%s%s", before, name);
         before = ",";
     }
+    // cppcheck-suppress redundantAssignment ; json_object_foreach() is a loop
     before = "\n";
     json_object_foreach(fields, name, value)
     {

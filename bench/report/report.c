@@ -166,7 +166,6 @@ static void cell_section(GString *out, const struct results *results, const GPtr
                          const struct series *like)
 {
     struct chart_cell cell = cell_make(results, subjects, like);
-    char caption[160];
     g_string_append_printf(out, "<h3 id=\"%s\">%s</h3>\n", cell.name, cell.name);
     if (like->config.help != NULL) {
         g_string_append(out, "<p class=\"muted\">");
@@ -174,6 +173,7 @@ static void cell_section(GString *out, const struct results *results, const GPtr
         g_string_append(out, "</p>\n");
     }
     if (cell.series->len > 0) {
+        char caption[160];
         (void)snprintf(caption, sizeof(caption), "%s%s; 95 %% interval of the median",
                        like->config.unit, like->config.less_is_better ? ", less is better" : "");
         figure_begin(out, caption);

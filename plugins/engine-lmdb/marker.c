@@ -22,6 +22,7 @@
 static int read_line(int dir_fd, const char *path, char line[BOOT_ID_MAX])
 {
     int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+    line[0] = '\0';
     if (fd < 0)
         return errno;
     ssize_t size = read(fd, line, BOOT_ID_MAX - 1);

@@ -20,8 +20,8 @@ void findings_begin_file(struct findings *findings, const char *name)
 
 void findings_end_file(struct findings *findings)
 {
-    char line[KVS_ERROR_MESSAGE_MAX];
     if (findings->file_omitted > 0) {
+        char line[KVS_ERROR_MESSAGE_MAX];
         (void)snprintf(line, sizeof(line), "%s: and %" PRIu64 " more", findings->file,
                        findings->file_omitted);
         report_line(findings, KVS_LOG_WARN, line);

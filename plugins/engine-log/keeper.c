@@ -371,6 +371,7 @@ static bool work_once(struct kvs_db *db, bool *ret_full)
     bool is_behind = backlog(&db->complete) > BACKLOG_MAX || backlog(&db->dropped) > BACKLOG_MAX;
     if (segment != NULL) {
         warm(db, segment);
+        // NOLINTNEXTLINE(bugprone-branch-clone): the order is what matters
     } else if (wants_spare && !is_behind) {
         status = make_spare(db, &error);
         *ret_full = status == KVS_NO_SPACE;

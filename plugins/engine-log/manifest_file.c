@@ -63,7 +63,7 @@ static kvs_status manifest_file_make_room(struct manifest *manifest, uint64_t by
     if (!manifest->can_reserve || needed + MARGIN_BYTES <= manifest->reserved)
         return KVS_OK;
     bool left = needed <= manifest->reserved;
-    uint64_t reserved;
+    uint64_t reserved = 0;
     kvs_status status =
         manifest_file_reserve(manifest->file, needed + AHEAD_BYTES, &reserved, left ? NULL : err);
     if (status == KVS_OK) {

@@ -28,6 +28,7 @@ uint32_t parallel_workers(uint32_t threads, uint32_t tasks)
 static void *work(void *arg)
 {
     const struct parallel_worker *worker = arg;
+    // cppcheck-suppress uninitvar ; each worker was set: there is one at least
     struct parallel *parallel = worker->parallel;
     for (;;) {
         uint32_t task = atomic_fetch_add_explicit(&parallel->next, 1, memory_order_relaxed);

@@ -123,7 +123,7 @@ static inline void prefetch_records(const struct kvs_db *db, const uint64_t *has
         const struct segment *segment;
         const uint8_t *record = store_record_at(db, place, &segment);
         for (unsigned line = 0; line < lines; line++)
-            __builtin_prefetch(record + line * CACHE_LINE);
+            __builtin_prefetch(record + (size_t)line * CACHE_LINE);
     }
 }
 

@@ -111,6 +111,7 @@ static bool sigbus_map_zeros(const struct sigbus_place *place, uintptr_t begin, 
 {
     int protection = PROT_READ | (place->writable ? PROT_WRITE : 0);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    // cppcheck-suppress leakReturnValNotUsed ; in place of what is there
     return mmap((void *)begin, bytes, protection, flags, -1, 0) != MAP_FAILED;
 }
 
@@ -123,6 +124,7 @@ static bool sigbus_mend(const struct sigbus_place *place, uintptr_t address)
     (void)atomic_compare_exchange_strong_explicit(&place->node->range.failed_at, &none,
                                                   page - place->begin, memory_order_acq_rel,
                                                   memory_order_acquire); /* S3 */
+    // cppcheck-suppress leakNoVarFunctionCall ; what it gives is true or false
     if (sigbus_map_zeros(place, page, page_bytes))
         return true;
     /* The process may not have so many mappings. To replace the range as a whole adds none. */

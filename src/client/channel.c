@@ -271,8 +271,8 @@ static kvs_status send_secure(struct channel *channel, struct msghdr *message,
         if (errno != EAGAIN)
             return broken(channel, errno, err);
         short ready;
-        if (!wait_ready(channel->fd, client_stream_wanted(channel->stream) | POLLIN, deadline,
-                        &ready))
+        if (!wait_ready(channel->fd, (short)(client_stream_wanted(channel->stream) | POLLIN),
+                        deadline, &ready))
             return timed_out(channel, deadline, err);
         /* Not all that TLS receives is an answer. */
         if ((ready & POLLIN) != 0 && !client_stream_is_quiet(channel->stream))
@@ -324,7 +324,8 @@ kvs_status channel_receive(struct channel *channel, struct buffer *buffer, size_
         if (buffer_reserve(buffer, missing > RECEIVE_MIN ? missing : RECEIVE_MIN) != KVS_OK)
             return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a reply of %zu bytes", size);
         /* TLS may have it already: only who finds nothing waits. */
-        short wanted = channel->stream != NULL ? client_stream_wanted(channel->stream) : POLLIN;
+        short wanted =
+            channel->stream != NULL ? client_stream_wanted(channel->stream) : (short)POLLIN;
         if ((channel->stream == NULL || must_wait) &&
             !wait_ready(channel->fd, wanted, deadline, &ready))
             return timed_out(channel, deadline, err);

@@ -271,7 +271,7 @@ static kvs_status log_in(struct kvs_client *client, const struct deadline *deadl
                          struct kvs_error *err)
 {
     struct buffer input = {0};
-    struct native_reply reply;
+    struct native_reply reply = {0};
     struct request request = {
         .command = REQUEST_AUTH, .id = ++client->id_last, .value = bytes_of_text(client->password)};
     kvs_status status = send_request(client, &request, deadline, err);

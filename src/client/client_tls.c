@@ -29,6 +29,7 @@ static kvs_status failed(const char *what, const char *path, struct kvs_error *e
     return kvs_error_set(err, KVS_INVALID, 0, "cannot use the %s %s: %s", what, path, reason);
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL says what it takes
 static int no_pass_phrase(char *to, int size, int writing, void *arg)
 {
     (void)to;

@@ -177,10 +177,10 @@ static kvs_status host_set_defaults(struct plugin_host *host, struct kvs_error *
     const struct kvs_plugin *descriptor = host->plugin->descriptor;
     for (uint32_t i = 0; i < descriptor->option_count; i++) {
         const struct kvs_option *option = option_at(descriptor, i);
-        char reason[KVS_ERROR_MESSAGE_MAX];
         if (host->texts[i] != NULL)
             continue;
         if (option->default_value == NULL) {
+            char reason[KVS_ERROR_MESSAGE_MAX];
             (void)snprintf(reason, sizeof(reason),
                            "the option '%s' is required: set it with --%s-opt %s=VALUE (%s)",
                            option->name, plugin_kind_text(host->plugin->kind), option->name,

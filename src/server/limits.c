@@ -107,12 +107,12 @@ void limits_refuse_client(struct limits *limits, int fd)
 {
     static const char text[] = "-ERR max number of clients reached\r\n";
     uint8_t request[PEEKED_BYTES];
-    uint8_t reply[NATIVE_HEADER_SIZE];
     (void)atomic_fetch_add_explicit(&limits->clients_refused, 1, memory_order_relaxed);
     if (fd < 0)
         return;
     ssize_t received = recv(fd, request, sizeof(request), 0);
     if (received > 0 && request[0] == NATIVE_MAGIC_REQUEST) {
+        uint8_t reply[NATIVE_HEADER_SIZE];
         native_encode_reply(reply, 0, KVS_BUSY, 0);
         (void)send(fd, reply, sizeof(reply), MSG_NOSIGNAL);
     } else {

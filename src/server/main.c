@@ -81,10 +81,10 @@ static void reload(void *arg)
     char **rest = g_memdup2(argv, ((size_t)argc + 1) * sizeof(char *));
     char **list = rest;
     kvs_status status = options_parse(&options, &argc, &list, &error);
-    if (status == KVS_OK)
+    if (status == KVS_OK) {
         options_add_listen(&options, process->handed_down);
-    if (status == KVS_OK)
         status = kvs_server_reload(server, &options.config, &error);
+    }
     if (status != KVS_OK)
         options.config.log(NULL, KVS_LOG_ERROR, message);
     options_deinit(&options);
