@@ -30,6 +30,7 @@
 #include "reader.h"
 
 #define STAGED_MIN    ((uint64_t)256)
+#define KEPT_SHARE    64u /* of a segment, for removes, while there is no other segment */
 #define MIB           ((uint64_t)1 << 20)
 #define PACE_LEAST_NS ((uint64_t)200000)  /* shorter waits are saved up */
 #define PACE_MOST_NS  ((uint64_t)5000000) /* the longest wait of one call */
@@ -66,11 +67,20 @@ static void activate(struct kvs_db *db, struct segment *segment)
     committer_want_rolled(db);
 }
 
+/* What a write that makes the store larger must leave of the active segment (keeper.c, I3). */
+static uint64_t kept_for_removes(const struct kvs_db *db)
+{
+    return atomic_load_explicit(&db->has_no_spare, memory_order_relaxed) != 0
+               ? db->segment_bytes / KEPT_SHARE
+               : 0;
+}
+
 /* Makes room for a frame of `bytes`. removes_only: may use up what is kept for a full disk. */
 static kvs_status make_room(struct kvs_db *db, uint64_t bytes, bool removes_only,
                             struct kvs_error *err)
 {
-    if (segment_room(db->active) >= bytes)
+    uint64_t kept = removes_only ? 0 : kept_for_removes(db);
+    if (segment_room(db->active) >= bytes + kept)
         return KVS_OK;
     struct segment *segment;
     kvs_status status = keeper_take_segment(db, bytes, removes_only, &segment, err);

@@ -39,6 +39,7 @@ struct copy {
     uint64_t hash;
     uint64_t old_place;
     uint64_t new_place;
+    uint64_t sequence;
     uint32_t bytes;
     bool tombstone;
 };
@@ -81,6 +82,7 @@ static kvs_status copier_flush(struct copier *copier, struct kvs_error *err)
     atomic_store_explicit(&output->end, copier->frame_offset + copier->bytes, memory_order_release);
     for (uint32_t i = 0; i < copier->count; i++) {
         const struct copy *copy = &copier->copies[i];
+        segment_count_record(output, copy->sequence);
         if (copy->tombstone) {
             (void)atomic_fetch_add_explicit(&output->tombstone_bytes, copy->bytes,
                                             memory_order_relaxed);
@@ -228,11 +230,11 @@ static kvs_status copier_add(struct copier *copier, const struct record *record,
     if (segment_failed(victim) &&
         !record_is_sound(victim->memory + old_offset, victim->salt, record))
         return damaged(victim, old_offset, err);
-    segment_count_record(output, record->sequence);
     copier->copies[copier->count++] = (struct copy){
         .hash = hash,
         .old_place = old_place,
         .new_place = place_make(output->number, offset),
+        .sequence = record->sequence,
         .bytes = (uint32_t)bytes,
         .tombstone = record->kind == RECORD_TOMBSTONE,
     };

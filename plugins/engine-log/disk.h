@@ -4,9 +4,10 @@
  * tests a simulated one that knows what is durable and what is not.
  *
  * All names are relative to the folder and contain no '/'. Every call that can fail gives a status
- * and fills err with file, reason and errno; a full disk or quota is KVS_NO_SPACE, a missing file
- * KVS_MISSING, all other failures KVS_IO (file_open also KVS_NO_MEMORY). EINTR and short transfers
- * are dealt with inside. A symbolic link is not followed.
+ * and fills err with file, reason and errno; a full disk or quota is KVS_NO_SPACE, a process or system
+ * that has no memory or descriptors left KVS_NO_MEMORY, a missing file KVS_MISSING, all other failures
+ * KVS_IO. A sync never gives KVS_NO_MEMORY. EINTR and short transfers are dealt with inside. A
+ * symbolic link is not followed.
  *
  * What is durable: the content of a file up to the last disk_file_sync() that gave KVS_OK, writes
  * through mappings included; a name (created, renamed, linked, removed) after disk_sync_folder().
@@ -66,6 +67,13 @@ struct disk_file {
     struct disk *disk;
 };
 
+/* True for the failures that are not the disk's: something has run out, and the same call may succeed
+   later. A call other than a sync that gave one of them changed nothing, or what its caller undoes. */
+static inline bool disk_is_short(kvs_status status)
+{
+    return status == KVS_NO_SPACE || status == KVS_NO_MEMORY;
+}
+
 /* Opens a real folder, which exists. KVS_OK, KVS_MISSING, KVS_IO, KVS_NO_MEMORY. */
 KVS_MUST_USE kvs_status disk_open_real(const char *path, struct disk **ret_disk,
                                        struct kvs_error *err);
@@ -107,8 +115,8 @@ KVS_MUST_USE static inline kvs_status disk_file_links(struct disk_file *file, ui
 }
 
 /* Makes the file at least `bytes` long and takes the space for it, so that no later write inside
-   can meet a full disk. What is new reads as zeros. KVS_NO_SPACE (the size is as before);
-   KVS_UNSUPPORTED: this file system cannot reserve (nothing changed). */
+   can meet a full disk. What is new reads as zeros. KVS_NO_SPACE, KVS_NO_MEMORY (the size is as
+   before); KVS_UNSUPPORTED: this file system cannot reserve (nothing changed). */
 KVS_MUST_USE static inline kvs_status disk_file_reserve(struct disk_file *file, uint64_t bytes,
                                                         struct kvs_error *err)
 {

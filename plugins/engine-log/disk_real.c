@@ -55,20 +55,64 @@ static struct disk_real_file *disk_real_file_of(struct disk_file *file)
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
-/* The one place where an errno becomes a status. name NULL: the folder itself. */
+static kvs_status disk_real_status(int error)
+{
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+        return KVS_NO_SPACE;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EAGAIN: /* of mmap: over the limit of locked memory */
+        return KVS_NO_MEMORY;
+    case ENOENT:
+        return KVS_MISSING;
+    default:
+        return KVS_IO;
+    }
+}
+
+/* What has run out, and what to do about it, where the system's own words do not say so. */
+static const char *disk_real_reason(int error)
+{
+    switch (error) {
+    case EMFILE:
+        return "out of file descriptors: raise the limit of the process (ulimit -n)";
+    case ENFILE:
+        return "out of file descriptors: the system has no more (sysctl fs.file-max)";
+    case ENOMEM:
+        return "out of memory, or of memory mappings (sysctl vm.max_map_count)";
+    default:
+        return strerror(error);
+    }
+}
+
+static kvs_status disk_real_say(struct disk *disk, const char *name, const char *what, int error,
+                                kvs_status status, struct kvs_error *err)
+{
+    const char *folder = disk_real_of(disk)->path;
+    if (name == NULL)
+        return kvs_error_set(err, status, error, "cannot %s %s: %s", what, folder,
+                             disk_real_reason(error));
+    return kvs_error_set(err, status, error, "cannot %s %s/%s: %s", what, folder, name,
+                         disk_real_reason(error));
+}
+
+/* Turns an errno into a status. name NULL: the folder itself. */
 static kvs_status disk_real_failed(struct disk *disk, const char *name, const char *what, int error,
                                    struct kvs_error *err)
 {
-    kvs_status status = KVS_IO;
-    if (error == ENOSPC || error == EDQUOT)
-        status = KVS_NO_SPACE;
-    else if (error == ENOENT)
-        status = KVS_MISSING;
-    const char *folder = disk_real_of(disk)->path;
-    if (name == NULL)
-        return kvs_error_set(err, status, error, "cannot %s %s: %s", what, folder, strerror(error));
-    return kvs_error_set(err, status, error, "cannot %s %s/%s: %s", what, folder, name,
-                         strerror(error));
+    return disk_real_say(disk, name, what, error, disk_real_status(error), err);
+}
+
+/* The same for a sync. Whatever it was short of, what it was to store may be lost: KVS_NO_MEMORY would
+   say that nothing happened. */
+static kvs_status disk_real_sync_failed(struct disk *disk, const char *name, const char *what,
+                                        int error, struct kvs_error *err)
+{
+    kvs_status status = disk_real_status(error) == KVS_NO_SPACE ? KVS_NO_SPACE : KVS_IO;
+    return disk_real_say(disk, name, what, error, status, err);
 }
 
 static kvs_status disk_real_file_failed(struct disk_real_file *file, const char *what, int error,
@@ -247,7 +291,7 @@ static kvs_status disk_real_file_sync(struct disk_file *base, struct kvs_error *
     do {
         failed = fdatasync(file->fd);
     } while (failed != 0 && errno == EINTR); /* interrupted is not failed: nothing was given up */
-    return failed == 0 ? KVS_OK : disk_real_file_failed(file, "sync", errno, err);
+    return failed == 0 ? KVS_OK : disk_real_sync_failed(base->disk, file->name, "sync", errno, err);
 }
 
 /* ---- the folder --------------------------------------------------------------------------- */
@@ -258,7 +302,7 @@ static kvs_status disk_real_sync_folder(struct disk *disk, struct kvs_error *err
     do {
         failed = fsync(disk_real_of(disk)->folder);
     } while (failed != 0 && errno == EINTR);
-    return failed == 0 ? KVS_OK : disk_real_failed(disk, NULL, "sync the folder", errno, err);
+    return failed == 0 ? KVS_OK : disk_real_sync_failed(disk, NULL, "sync the folder", errno, err);
 }
 
 static kvs_status disk_real_rename(struct disk *disk, const char *from, const char *to,

@@ -304,10 +304,10 @@ kvs_status footer_write(struct segment *segment, const struct footer_entries *en
 {
     uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
     kvs_status status = write_behind(segment, end, entries, err);
-    if (status != KVS_OK && status != KVS_NO_SPACE)
+    if (status != KVS_OK && !disk_is_short(status))
         return status;
     kvs_status synced = KVS_OK;
-    if (status == KVS_NO_SPACE) /* no part of a footer */
+    if (status != KVS_OK) /* no part of a footer */
         synced = disk_file_truncate(segment->file, end, err);
     if (synced == KVS_OK)
         synced = disk_file_sync(segment->file, err);

@@ -11,7 +11,9 @@
  *     there until the file is gone: its number is not given out before, so no file is emptied under
  *     a mapping.
  * I3  There is one spare. A write that makes the store larger takes it only if the disk has room for
- *     another one, so removing and compacting still work on a full disk.
+ *     another one, so removing and compacting still work on a full disk. That the process will be out
+ *     of descriptors or memory nobody can tell before: as long as there is no spare, such a write leaves
+ *     a part of the active segment to those that remove (appender.c).
  * I4  A dropped segment leaves the table only after a grace period: a reader that found one of its
  *     places before still looks it up.
  * I5  Of the sealed segments' entries in the manifest, the one with the largest sequence number stays
@@ -23,6 +25,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,7 +35,8 @@
 
 #define PAGE_BYTES  UINT64_C(4096)
 #define BACKLOG_MAX 1u /* segments that may wait to be sealed, or removed, while a spare is made */
-#define RETRY_MS    1000 /* between tries to make a spare, or to seal, on a full disk */
+#define RETRY_MS    1000 /* between tries to make a spare, or to seal, when something is short */
+#define NS_PER_MS   UINT64_C(1000000)
 
 /* So much of a segment is in memory in front of the appender, who would else wait for the kernel to
    fill pages with zeros, many at once. */
@@ -65,6 +69,13 @@ static uint64_t backlog(const struct segment_queue *queue)
     return queue->pushed - queue->done;
 }
 
+/* keeper_lock is held. */
+static void set_spare(struct kvs_db *db, struct segment *spare)
+{
+    db->spare = spare;
+    atomic_store_explicit(&db->has_no_spare, spare == NULL, memory_order_relaxed);
+}
+
 /* ---- making ------------------------------------------------------------------------------- */
 
 static kvs_status full(struct kvs_error *err)
@@ -83,20 +94,53 @@ static bool has_room_for_another(struct kvs_db *db)
            free_bytes >= db->segment_bytes;
 }
 
-/* Says once in the log that the disk is full, and once that it is not any more. append_lock is held.
- */
-static void note_full(struct kvs_db *db, bool is_full)
+/* Says once in the log that writes are refused and why, and once that they are not any more. append_lock
+   is held. */
+static void note_refusal(struct kvs_db *db, kvs_status status, const char *reason)
 {
-    if (is_full == db->disk_full)
+    kvs_status before = db->refusing;
+    if (status == before)
         return;
-    db->disk_full = is_full;
-    if (is_full)
+    db->refusing = status;
+    if (status == KVS_NO_SPACE)
         store_log(db, KVS_LOG_ERROR,
                   "the disk of the data directory is full: writes are refused until it has room "
                   "for another segment (%" PRIu64 " bytes); reading and removing go on",
                   db->segment_bytes);
-    else
+    else if (status == KVS_NO_MEMORY)
+        store_log(
+            db, KVS_LOG_ERROR,
+            "writes are refused until another segment can be made, which is tried every %d ms; "
+            "reading and removing go on: %s",
+            RETRY_MS, reason);
+    else if (before == KVS_NO_SPACE)
         store_log(db, KVS_LOG_INFO, "the disk of the data directory has room again");
+    else
+        store_log(db, KVS_LOG_INFO, "segments can be made again");
+}
+
+/* Remembers how the last try to make a segment ended. keeper_lock is held. */
+static void note_made(struct kvs_db *db, kvs_status status, const struct kvs_error *error)
+{
+    struct make_failure *failure = &db->make_failure;
+    failure->status = status;
+    if (status == KVS_OK)
+        return;
+    failure->os_errno = error->os_errno;
+    failure->until_ns = db->host->now_ns(db->host) + RETRY_MS * NS_PER_MS;
+    (void)snprintf(failure->message, sizeof(failure->message), "%s", error->msg);
+}
+
+/* Not KVS_OK: it is too early to try again after a failure that is not the disk's, which is given. */
+static kvs_status check_failure(struct kvs_db *db, struct kvs_error *err)
+{
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    const struct make_failure *failure = &db->make_failure;
+    kvs_status status = KVS_OK;
+    if (failure->status == KVS_NO_MEMORY && db->host->now_ns(db->host) < failure->until_ns)
+        status = kvs_error_set(err, failure->status, failure->os_errno, "%s", failure->message);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    return status;
 }
 
 static kvs_status take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
@@ -112,7 +156,7 @@ static kvs_status take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
     (void)pthread_mutex_lock(&db->keeper_lock);
     if (may_grow) {
         spare = db->spare;
-        db->spare = NULL;
+        set_spare(db, NULL);
     }
     (void)pthread_mutex_unlock(&db->keeper_lock);
     if (spare != NULL) {
@@ -121,8 +165,13 @@ static kvs_status take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
     }
     if (!may_grow)
         return full(err);
-    kvs_status status =
-        keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, ret_segment, err);
+    kvs_status status = check_failure(db, err);
+    if (status != KVS_OK)
+        return status;
+    status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, ret_segment, err);
+    (void)pthread_mutex_lock(&db->keeper_lock);
+    note_made(db, status, err);
+    (void)pthread_mutex_unlock(&db->keeper_lock);
     return status == KVS_NO_SPACE ? full(err) : status;
 }
 
@@ -136,10 +185,8 @@ kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_o
         (void)kvs_error_set(err, status, error.os_errno, "%s", message);
     if (status == KVS_IO) /* of a sync, perhaps: none is tried again and believed */
         store_fail(db, &error);
-    if (status == KVS_NO_SPACE)
-        note_full(db, true);
-    else if (status == KVS_OK && !removes_only)
-        note_full(db, false);
+    if (disk_is_short(status) || (status == KVS_OK && !removes_only))
+        note_refusal(db, status, message);
     if (status == KVS_OK) {
         (void)pthread_mutex_lock(&db->keeper_lock);
         db->warming = *ret_segment;
@@ -239,7 +286,7 @@ bool keeper_lend_spare(struct kvs_db *db)
 {
     (void)pthread_mutex_lock(&db->keeper_lock);
     struct segment *spare = db->spare;
-    db->spare = NULL;
+    set_spare(db, NULL);
     db->spare_lent = spare != NULL;
     if (spare != NULL)
         segment_table_set(&db->table, spare->number, NULL); /* nothing was ever read from it */
@@ -273,8 +320,7 @@ void keeper_release(struct kvs_db *db)
 
 static void work_failed(struct kvs_db *db, kvs_status status, const struct kvs_error *error)
 {
-    if (status == KVS_NO_SPACE || status == KVS_NO_MEMORY || status == KVS_READ_ONLY ||
-        status == KVS_CLOSED)
+    if (disk_is_short(status) || status == KVS_READ_ONLY || status == KVS_CLOSED)
         return; /* met again by the writer that needs it, with a message for its caller */
     store_fail(db, error);
 }
@@ -298,10 +344,11 @@ static kvs_status make_spare(struct kvs_db *db, struct kvs_error *err)
     kvs_status status =
         keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, db->zero_ahead, &segment, err);
     (void)pthread_mutex_lock(&db->keeper_lock);
+    note_made(db, status, err);
     if (status != KVS_OK)
         return status;
     segment->warmed = db->zero_ahead ? segment->bytes : 0; /* zeros went through the cache */
-    db->spare = segment;
+    set_spare(db, segment);
     return status;
 }
 
@@ -309,8 +356,10 @@ static kvs_status make_spare(struct kvs_db *db, struct kvs_error *err)
 static kvs_status seal_or_drop(struct kvs_db *db, struct segment *segment, struct kvs_error *err)
 {
     (void)pthread_mutex_unlock(&db->keeper_lock);
-    kvs_status status =
-        segment->records == 0 ? keeper_drop(db, segment, err) : keeper_seal(db, segment, err);
+    bool is_empty = segment->records == 0;
+    kvs_status status = is_empty ? keeper_drop(db, segment, err) : keeper_seal(db, segment, err);
+    if (is_empty && disk_is_short(status))
+        keeper_seal_later(db, segment);
     (void)pthread_mutex_lock(&db->keeper_lock);
     return status;
 }
@@ -359,14 +408,14 @@ static void warm(struct kvs_db *db, struct segment *segment)
 /* Does one piece of work, the most urgent one: what an appender would wait for first, unless sealing and
    removing have fallen behind; then he who fills segments faster than they go makes his own. keeper_lock
    is held before and after, not meanwhile. False: there is none. */
-static bool work_once(struct kvs_db *db, bool *ret_full)
+static bool work_once(struct kvs_db *db, bool *ret_short)
 {
     char message[STORE_FAULT_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
     kvs_status status = KVS_OK;
     bool writable = store_check_writable(db, NULL) == KVS_OK;
     struct segment *segment = db->keeper_stop ? NULL : to_be_warmed(db);
-    bool may_make = writable && !*ret_full;
+    bool may_make = writable && !*ret_short;
     bool wants_spare = may_make && db->spare == NULL && !db->spare_lent && !db->keeper_stop;
     bool is_behind = backlog(&db->complete) > BACKLOG_MAX || backlog(&db->dropped) > BACKLOG_MAX;
     if (segment != NULL) {
@@ -374,18 +423,18 @@ static bool work_once(struct kvs_db *db, bool *ret_full)
         // NOLINTNEXTLINE(bugprone-branch-clone): the order is what matters
     } else if (wants_spare && !is_behind) {
         status = make_spare(db, &error);
-        *ret_full = status == KVS_NO_SPACE;
+        *ret_short = disk_is_short(status);
     } else if (db->dropped.first != NULL && db->holds == 0) {
         status = remove_dropped(db, &error);
-        *ret_full = false;
+        *ret_short = false;
     } else if (db->complete.first != NULL && writable) {
         status = seal_complete(db, &error);
     } else if (wants_spare) {
         status = make_spare(db, &error);
-        *ret_full = status == KVS_NO_SPACE;
+        *ret_short = disk_is_short(status);
     } else if (may_make && db->unsealed != NULL) {
         status = seal_later(db, &error);
-        *ret_full = status != KVS_OK;
+        *ret_short = status != KVS_OK;
     } else {
         return false;
     }
@@ -394,9 +443,9 @@ static bool work_once(struct kvs_db *db, bool *ret_full)
     return true;
 }
 
-static void keeper_sleep(struct kvs_db *db, bool *full)
+static void keeper_sleep(struct kvs_db *db, bool *is_short)
 {
-    if (!*full) {
+    if (!*is_short) {
         (void)pthread_cond_wait(&db->keeper_wanted, &db->keeper_lock);
         return;
     }
@@ -404,21 +453,21 @@ static void keeper_sleep(struct kvs_db *db, bool *full)
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += RETRY_MS / 1000;
     if (pthread_cond_timedwait(&db->keeper_wanted, &db->keeper_lock, &until) == ETIMEDOUT)
-        *full = false;
+        *is_short = false;
 }
 
 static void *keeper_main(void *arg)
 {
     struct kvs_db *db = arg;
-    bool full_disk = false;
+    bool is_short = false;
     (void)pthread_mutex_lock(&db->keeper_lock);
     for (;;) {
-        while (work_once(db, &full_disk))
+        while (work_once(db, &is_short))
             (void)pthread_cond_broadcast(&db->keeper_done);
         (void)pthread_cond_broadcast(&db->keeper_done);
         if (db->keeper_stop)
             break;
-        keeper_sleep(db, &full_disk);
+        keeper_sleep(db, &is_short);
     }
     (void)pthread_mutex_unlock(&db->keeper_lock);
     return NULL;
@@ -427,6 +476,7 @@ static void *keeper_main(void *arg)
 kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err)
 {
     db->warming = db->active;
+    set_spare(db, db->spare); /* as recovery left it */
     int error = pthread_create(&db->keeper, NULL, keeper_main, db);
     if (error != 0)
         return kvs_error_set(err, KVS_NO_MEMORY, error, "cannot start the keeper's thread: %s",

@@ -19,7 +19,8 @@ void keeper_stop(struct kvs_db *db);
 /*
  * Gives an empty segment with room for a frame of `bytes`: the spare, or one made on the spot.
  * removes_only: for writes that lead to less: they may have the last one that the disk has room for.
- * KVS_OK, KVS_NO_SPACE, KVS_IO, KVS_NO_MEMORY.
+ * KVS_OK; KVS_NO_SPACE, KVS_NO_MEMORY (descriptors too; it is tried again by itself); KVS_IO, which has
+ * turned the store read-only.
  */
 KVS_MUST_USE kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
                                             struct segment **ret_segment, struct kvs_error *err);

@@ -43,6 +43,23 @@ static kvs_status enter_segment(struct kvs_db *db, const struct segment *segment
     return manifest_commit(db->manifest, err); /* I1 */
 }
 
+/* A failed sync is never tried again and believed, whatever it failed for. */
+static kvs_status sync_names(struct kvs_db *db, struct kvs_error *err)
+{
+    kvs_status status = disk_sync_folder(db->disk, err);
+    if (status != KVS_OK && err != NULL)
+        err->status = KVS_IO;
+    return status == KVS_OK ? KVS_OK : KVS_IO;
+}
+
+/* One that stays is met again at the next start. */
+static void remove_file(struct kvs_db *db, uint32_t number)
+{
+    char name[SEGMENT_NAME_MAX];
+    segment_name(number, name);
+    (void)!disk_remove(db->disk, name, NULL);
+}
+
 kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_kind kind, bool zero,
                                struct segment **ret_segment, struct kvs_error *err)
 {
@@ -62,8 +79,9 @@ kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_k
     (void)pthread_mutex_unlock(&db->manifest_lock);
     if (status == KVS_OK)
         status = segment_create(db->disk, &config, &segment, err);
-    if (status == KVS_OK)
-        status = disk_sync_folder(db->disk, err);
+    if (status != KVS_OK)
+        return status;
+    status = sync_names(db, err);
     (void)pthread_mutex_lock(&db->manifest_lock);
     if (status == KVS_OK)
         status = enter_segment(db, segment, err);
@@ -72,6 +90,8 @@ kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_k
     (void)pthread_mutex_unlock(&db->manifest_lock);
     if (status != KVS_OK) {
         segment_free(segment);
+        if (disk_is_short(status)) /* the manifest does not name it: it would only take space */
+            remove_file(db, config.number);
         return status;
     }
     segment->db = db;

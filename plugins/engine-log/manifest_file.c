@@ -3,7 +3,7 @@
  *
  * Space is taken ahead of use where the file system can, and some of it is always left: when the
  * disk is full, segments can still be removed. Where it cannot, a write that finds the disk full
- * is taken back.
+ * is taken back, as is one that finds no memory.
  */
 #include <assert.h>
 #include <errno.h>
@@ -20,13 +20,13 @@
 
 #define SEAL_BYTES MANIFEST_FRAME_BYTES
 
-/* A failure after which nobody knows what the file holds. KVS_NO_SPACE would say that nothing
-   changed. */
+/* A failure after which nobody knows what the file holds. KVS_NO_SPACE and KVS_NO_MEMORY would say that
+   nothing changed. */
 static kvs_status manifest_file_broke(struct manifest *manifest, kvs_status status,
                                       struct kvs_error *err)
 {
     manifest->broken = true;
-    if (status != KVS_NO_SPACE)
+    if (!disk_is_short(status))
         return status;
     if (err != NULL)
         err->status = KVS_IO;
@@ -54,8 +54,8 @@ kvs_status manifest_file_claim(struct manifest *manifest, uint64_t bytes, struct
     return status == KVS_NO_SPACE ? KVS_OK : status; /* it may be copied without its empty part */
 }
 
-/* Makes sure, if it can, that the next bytes and a seal find space. KVS_NO_SPACE: nothing changed.
- */
+/* Makes sure, if it can, that the next bytes and a seal find space. KVS_NO_SPACE, KVS_NO_MEMORY: nothing
+   changed. */
 static kvs_status manifest_file_make_room(struct manifest *manifest, uint64_t bytes,
                                           struct kvs_error *err)
 {
@@ -73,7 +73,7 @@ static kvs_status manifest_file_make_room(struct manifest *manifest, uint64_t by
     }
     if (left)
         return KVS_OK;
-    return status == KVS_NO_SPACE ? status : manifest_file_broke(manifest, status, err);
+    return disk_is_short(status) ? status : manifest_file_broke(manifest, status, err);
 }
 
 /* ---- one frame ---------------------------------------------------------------------------- */
@@ -92,11 +92,11 @@ static void manifest_file_seal(struct manifest *manifest)
     kvs_status status = disk_file_write(manifest->file, manifest->end, seal, sizeof(seal), NULL);
     if (status == KVS_OK)
         manifest->end += sizeof(seal);
-    else if (status != KVS_NO_SPACE)
+    else if (!disk_is_short(status))
         manifest->broken = true;
 }
 
-/* After a write that met a full disk: brings the file back to what it was. */
+/* After a write that found something short: brings the file back to what it was. */
 static kvs_status manifest_file_take_back(struct manifest *manifest)
 {
     manifest->reserved = 0;
@@ -118,7 +118,7 @@ kvs_status manifest_file_append(struct manifest *manifest, struct kvs_error *err
         return status;
     manifest_encode_frame(manifest->frame, &content, manifest->header_checksum, manifest->end);
     status = disk_file_write(manifest->file, manifest->end, manifest->frame, bytes, err);
-    if (status == KVS_NO_SPACE && manifest_file_take_back(manifest) == KVS_OK)
+    if (disk_is_short(status) && manifest_file_take_back(manifest) == KVS_OK)
         return status;
     if (status == KVS_OK)
         status = disk_file_sync(manifest->file, err);
@@ -212,7 +212,7 @@ static kvs_status manifest_file_write_new(struct disk *disk, const uint8_t *imag
 static kvs_status manifest_file_replace(struct manifest *manifest, struct kvs_error *err)
 {
     kvs_status status = disk_rename(manifest->disk, MANIFEST_NEW_NAME, MANIFEST_NAME, err);
-    if (status == KVS_NO_SPACE) {
+    if (disk_is_short(status)) {
         (void)!disk_remove(manifest->disk, MANIFEST_NEW_NAME, NULL);
         return status;
     }
@@ -237,7 +237,7 @@ kvs_status manifest_file_rewrite(struct manifest *manifest, struct kvs_error *er
         manifest_file_write_new(manifest->disk, image, bytes, &file, &reserved, err);
     free(image);
     if (status != KVS_OK) {
-        manifest->broken |= status != KVS_NO_SPACE && status != KVS_NO_MEMORY;
+        manifest->broken |= !disk_is_short(status);
         return status;
     }
     status = manifest_file_replace(manifest, err);

@@ -441,8 +441,9 @@ kvs_status recovery_open(struct kvs_db *db, bool create, uint32_t threads, struc
     status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->active, err);
     if (status != KVS_OK || db->zero_ahead)
         return status;
-    /* The spare too, so that it is there before the disk can fill up; on a full one there is none.
+    /* The spare too, so that it is there before the disk can fill up; on a full one, or without
+       descriptors, there is none.
        Where new segments are filled with zeros that takes long, and the keeper makes it. */
     status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->spare, err);
-    return status == KVS_NO_SPACE ? KVS_OK : status;
+    return disk_is_short(status) ? KVS_OK : status; /* the keeper tries again */
 }

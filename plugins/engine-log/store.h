@@ -27,6 +27,10 @@
 #include "pending.h"
 #include "segment.h"
 
+#define STORE_BATCH_OPS_MAX   65536u
+#define STORE_BATCH_BYTES_MAX (UINT64_C(256) << 20)
+#define STORE_FAULT_MAX       256u /* bytes of a message that says what failed */
+
 /* One batch on its way, in the memory that the batch has for its engine (engine_data). */
 struct write {
     struct write *next;             /* in the queue, and then in the list of unsynced writes */
@@ -42,15 +46,19 @@ struct segment_queue {
     uint64_t done;
 };
 
+/* How the last try to make a segment failed; status KVS_OK: it did not. */
+struct make_failure {
+    kvs_status status;
+    int32_t os_errno;
+    uint64_t until_ns; /* no other try before that */
+    char message[STORE_FAULT_MAX];
+};
+
 /* An operation of the batch at hand. */
 struct staged {
     struct placed placed;
     struct pending_record *pending; /* or NULL */
 };
-
-#define STORE_BATCH_OPS_MAX   65536u
-#define STORE_BATCH_BYTES_MAX (UINT64_C(256) << 20)
-#define STORE_FAULT_MAX       256u /* bytes of the message that says why it is read-only */
 
 struct kvs_db {
     /* Constant while it is open. */
@@ -85,7 +93,7 @@ struct kvs_db {
     uint64_t pace_debt_ns; /* what writers still have to wait, so that compaction keeps up */
     uint64_t appended_records;
     uint64_t appended_bytes;
-    bool disk_full; /* the last write that makes the store larger got no segment: it was logged */
+    kvs_status refusing; /* why the last write that makes the store larger got no segment; logged */
 
     /* Batches that came while another thread had the append lock. Pushed by any thread (release),
        taken whole by the holder of the lock (acquire). */
@@ -124,8 +132,11 @@ struct kvs_db {
     _Alignas(64) pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wanted;
     pthread_cond_t keeper_done;
-    struct segment *spare;         /* made, in the manifest, empty */
-    bool spare_lent;               /* its space went to the compactor: none is to be made now */
+    struct segment *spare; /* made, in the manifest, empty */
+    bool spare_lent;       /* its space went to the compactor: none is to be made now */
+    struct make_failure make_failure;
+    /* spare is NULL. Written under the lock, read by the appender, relaxed: only how soon. */
+    _Atomic uint32_t has_no_spare;
     struct segment_queue complete; /* to be sealed */
     struct segment *unsealed; /* complete, but the disk was full: to be sealed when it is not */
     struct segment *warming;  /* the last one that was given out; kept warm ahead of the appender */

@@ -28,9 +28,8 @@ ORDER = [
      "        status = disk_file_sync(segment->file, err);\n    return status == KVS_OK ? segment_map",
      "        status = KVS_OK;\n    return status == KVS_OK ? segment_map"),
     ("new segment: the folder is not synced", "keeper_segment.c",
-     "        status = segment_create(db->disk, &config, &segment, err);\n"
-     "    if (status == KVS_OK)\n        status = disk_sync_folder(db->disk, err);",
-     "        status = segment_create(db->disk, &config, &segment, err);"),
+     "    kvs_status status = disk_sync_folder(db->disk, err);",
+     "    kvs_status status = KVS_OK;"),
     ("removed segment: the manifest does not say so first", "keeper_segment.c",
      "kvs_status status = keeper_mark_removing(db, number, err); /* I2: before the file goes */",
      "kvs_status status = KVS_OK;"),

@@ -53,6 +53,7 @@ struct fault {
 
 static const struct fault faults[] = {
     {FAULT_OPEN, "open", EMFILE, OUTCOME_ANY},
+    {FAULT_OPEN, "open", ENFILE, OUTCOME_ANY},
     {FAULT_OPEN, "open", ENOMEM, OUTCOME_ANY},
     {FAULT_READ, "read", EIO, OUTCOME_ANY},
     {FAULT_READ, "read", EINTR, OUTCOME_ANY},
@@ -76,6 +77,7 @@ static const struct fault faults[] = {
     {FAULT_MMAP, "mmap", ENOMEM, OUTCOME_ANY},
     {FAULT_FALLOCATE, "fallocate", ENOSPC, OUTCOME_SPACE},
     {FAULT_FALLOCATE, "fallocate", EDQUOT, OUTCOME_SPACE},
+    {FAULT_FALLOCATE, "fallocate", ENOMEM, OUTCOME_ANY},
     {FAULT_FALLOCATE, "fallocate", EINTR, OUTCOME_ANY},
     {FAULT_FTRUNCATE, "ftruncate", EIO, OUTCOME_ANY},
     {FAULT_RENAME, "rename", EIO, OUTCOME_ANY},
@@ -382,14 +384,16 @@ static bool writes_again(void *arg)
 
 /*
  * LMDB's commit that met a full disk, while writing or while flushing, leaves only pages that no tree
- * has: what was committed before was flushed before, so it may go on.
+ * has: what was committed before was flushed before, so it may go on. The log engine goes on when it
+ * gets the descriptors and the memory for a segment.
  */
 static enum outcome expected_outcome(const struct world *world)
 {
-    bool is_space = world->fault->error == ENOSPC || world->fault->error == EDQUOT;
-    if (is_space && strcmp(world->pair->engine, "lmdb") == 0)
-        return OUTCOME_SPACE;
-    return world->fault->outcome;
+    int error = world->fault->error;
+    bool is_space = error == ENOSPC || error == EDQUOT;
+    bool is_short = error == EMFILE || error == ENFILE || error == ENOMEM;
+    bool is_lmdb = strcmp(world->pair->engine, "lmdb") == 0;
+    return (is_lmdb ? is_space : is_short) ? OUTCOME_SPACE : world->fault->outcome;
 }
 
 static void expect_outcome(struct world *world)

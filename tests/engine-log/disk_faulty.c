@@ -90,7 +90,9 @@ static kvs_status outcome(struct verdict verdict, kvs_status below, const char *
 {
     if (!verdict.fails)
         return below;
-    int error = verdict.status == KVS_NO_SPACE ? ENOSPC : EIO;
+    int error = verdict.status == KVS_NO_SPACE    ? ENOSPC
+                : verdict.status == KVS_NO_MEMORY ? EMFILE
+                                                  : EIO;
     return kvs_error_set(err, verdict.status, error, "cannot %s: as the test wants it", what);
 }
 

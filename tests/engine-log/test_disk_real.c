@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -209,6 +210,39 @@ static void a_full_disk(void **state)
     disk_close(disk);
 }
 
+/* Neither is the disk's fault, and the message says what there is none of. */
+static void no_descriptors_and_no_memory(void **state)
+{
+    (void)state;
+    char *top = temp_dir_new();
+    struct disk *disk = open_folder(top);
+    struct disk_file *file = NULL;
+    struct disk_file *other = NULL;
+    struct test_error error;
+    test_error_init(&error);
+    assert_int_equal(disk_file_open(disk, "file", DISK_CREATE, &file, NULL), KVS_OK);
+    struct rlimit before;
+    int free_descriptor = dup(STDIN_FILENO);
+    assert_true(free_descriptor >= 0);
+    (void)close(free_descriptor);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {(rlim_t)free_descriptor, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    kvs_status status = disk_file_open(disk, "other", DISK_CREATE, &other, &error.error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_status(KVS_NO_MEMORY, status, &error);
+    assert_int_equal(error.error.os_errno, EMFILE);
+    assert_non_null(strstr(error.message, "/other: out of file descriptors"));
+    void *memory = NULL;
+    test_error_init(&error);
+    assert_status(KVS_NO_MEMORY,
+                  disk_file_map(file, UINT64_C(1) << 60, false, &memory, &error.error), &error);
+    assert_non_null(strstr(error.message, "/file: out of memory"));
+    disk_file_close(file);
+    disk_close(disk);
+    temp_dir_free(top);
+}
+
 static void a_disk_that_fails(void **state)
 {
     (void)state;
@@ -270,6 +304,7 @@ int main(void)
         cmocka_unit_test(files_are_private),
         cmocka_unit_test(reserving_takes_space),
         cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(no_descriptors_and_no_memory),
         cmocka_unit_test(a_disk_that_fails),
         cmocka_unit_test(a_file_system_that_cannot_reserve),
         cmocka_unit_test(a_link_to_another_file_system),

@@ -163,6 +163,96 @@ static void test_making_fails(void **state)
     temp_dir_free(fixture.dir);
 }
 
+static bool takes_a_set(void *arg)
+{
+    kvs_status status = put(arg, 0, 3, VALUE_BYTES);
+    assert_true(status == KVS_OK || status == KVS_NO_MEMORY);
+    return status == KVS_OK;
+}
+
+static bool tries_again(void *disk)
+{
+    return disk_faulty_failures(disk) > 1;
+}
+
+/* Sets until one finds no segment. The number of those that succeeded. */
+static uint64_t set_until_refused(struct fixture *fixture)
+{
+    uint64_t key = 0;
+    kvs_status status = KVS_OK;
+    while (key < 10 * PER_SEGMENT && status == KVS_OK)
+        status = put(&fixture->store, key++, 1, VALUE_BYTES);
+    assert_int_equal(KVS_NO_MEMORY, status);
+    return key - 1;
+}
+
+/* The process has no descriptors or no memory for another segment: the disk is well, so the store goes
+   on as far as it can, is read from and removed from, and recovers by itself. */
+static void make_without(uint32_t call)
+{
+    struct fixture fixture;
+    uint64_t version;
+    begin(&fixture);
+    wait_until(test_store_keeper_is_idle, &fixture.store);
+    uint64_t began_ns = fixture.store.host.now_ns(NULL);
+    disk_faulty_fail(fixture.disk, call, 0, DISK_FAULTY_FOREVER, KVS_NO_MEMORY, DISK_FAIL_BEFORE);
+    uint64_t count = set_until_refused(&fixture);
+    wait_until(tries_again, fixture.disk);
+    for (unsigned i = 0; i < 1000; i++) /* none of these is another try */
+        assert_int_equal(KVS_NO_MEMORY, put(&fixture.store, 0, 2, VALUE_BYTES));
+    for (uint64_t key = 1; key < count; key++) {
+        assert_int_equal(1, version_of(&fixture.store, key));
+        assert_int_equal(KVS_OK, del(&fixture.store, key));
+        assert_int_equal(KVS_NOT_FOUND, look(&fixture.store, key, &version));
+    }
+    uint64_t seconds = (fixture.store.host.now_ns(NULL) - began_ns) / UINT64_C(1000000000);
+    assert_in_range(disk_faulty_failures(fixture.disk), 1, 4 + 2 * seconds);
+    assert_true(test_store_logged(&fixture.store, "writes are refused until another segment"));
+    assert_false(test_store_logged(&fixture.store, "read-only"));
+    disk_faulty_fail(fixture.disk, 0, 0, 0, KVS_OK, DISK_FAIL_BEFORE);
+    wait_until(takes_a_set, &fixture.store);
+    wait_until(has_spare, &fixture.store);
+    assert_int_equal(3, version_of(&fixture.store, 0));
+    assert_int_equal(0, test_store_stat(&fixture.store, "read_only"));
+    end(&fixture);
+}
+
+static void test_without_descriptors(void **state)
+{
+    (void)state;
+    make_without(DISK_CALL_CREATE);
+}
+
+static void test_without_mappings(void **state)
+{
+    (void)state;
+    make_without(DISK_CALL_MAP);
+}
+
+static void test_without_memory_to_reserve(void **state)
+{
+    (void)state;
+    make_without(DISK_CALL_RESERVE);
+}
+
+/* A segment that the manifest cannot name has no file either: it would take space until the next start. */
+static void test_no_file_stays(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    wait_until(test_store_keeper_is_idle, &fixture.store);
+    unsigned before = count_files(fixture.dir, ".seg");
+    /* Header, then the manifest. */
+    disk_faulty_fail(fixture.disk, DISK_CALL_WRITE, 1, 1, KVS_NO_MEMORY, DISK_FAIL_HALF);
+    assert_int_equal(KVS_NO_MEMORY, put(&fixture.store, 1, 1, 2 * STORE_TEST_SEGMENT));
+    assert_int_equal(1, disk_faulty_failures(fixture.disk));
+    assert_int_equal(before, count_files(fixture.dir, ".seg"));
+    assert_int_equal(KVS_OK, put(&fixture.store, 1, 2, 2 * STORE_TEST_SEGMENT));
+    assert_int_equal(2, version_of(&fixture.store, 1));
+    end(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +261,10 @@ int main(void)
         cmocka_unit_test(test_spare_is_made_again),
         cmocka_unit_test(test_sealing_fails),
         cmocka_unit_test(test_making_fails),
+        cmocka_unit_test(test_without_descriptors),
+        cmocka_unit_test(test_without_mappings),
+        cmocka_unit_test(test_without_memory_to_reserve),
+        cmocka_unit_test(test_no_file_stays),
     };
     return cmocka_run_group_tests_name("engine-log/keeper", tests, NULL, NULL);
 }
