@@ -9,7 +9,8 @@
  * I1  Frames are in the file in the order of their sequence numbers, and numbers have no gaps: they are
  *     given out only when the frame has its room.
  * I2  Before its frame is written, every set of a batch has either the key's slot or a reservation in
- *     the index: what is in the log can always be published.
+ *     the index: what is in the log can always be published. A slot that was found keeps being the
+ *     key's until the batch is published, unless it waits for the disk or removes something itself.
  * I3  A decision that rests on a pending write (not durable yet) is not told to anybody before that
  *     write is durable: such a batch waits for the same commit round, even if it writes nothing.
  * I4  A batch that is queued is taken: who pushes it tries the lock afterwards, who lets go of the lock,

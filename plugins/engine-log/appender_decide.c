@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "appender_internal.h"
+#include "publish.h"
 
 /* What a key holds for the operation at hand. */
 struct current {
     bool present;
-    bool indexed; /* has a slot in the index: a set needs no room there */
+    struct past past; /* what its slot in the index leads to */
     struct kvs_bytes value;
 };
 
@@ -34,7 +35,7 @@ static kvs_status find_current(struct kvs_db *db, struct batch_plan *plan, uint6
         return KVS_OK;
     if (op->condition == KVS_IF_EQUAL && !store_is_sound(db, place))
         return store_say_damaged(db, place, plan->batch->err);
-    ret->indexed = true;
+    ret->past = publish_past(place, &record);
     ret->present = record.kind == RECORD_SET;
     ret->value = record.value;
     return KVS_OK;
@@ -88,15 +89,15 @@ void appender_forget_staged(struct kvs_db *db, struct batch_plan *plan)
     plan->bytes = 0;
 }
 
-/* Enters an operation that will be written. */
+/* Enters an operation that will be written. found: its key's slot; PLACE_NONE: not to be relied on. */
 static kvs_status stage(struct kvs_db *db, struct batch_plan *plan, struct kvs_op *op,
-                        uint64_t hash, bool indexed)
+                        uint64_t hash, struct past found)
 {
     struct staged *staged = &db->staged[plan->count];
-    *staged = (struct staged){.placed = {.op = op, .hash = hash}};
+    *staged = (struct staged){.placed = {.op = op, .hash = hash, .found = found}};
     uint64_t bytes = record_bytes(op->key.len, op->kind == KVS_OP_SET ? op->value.len : 0);
     staged->placed.bytes = (uint32_t)bytes;
-    if (op->kind == KVS_OP_SET && !indexed) { /* I2 */
+    if (op->kind == KVS_OP_SET && found.place == PLACE_NONE) { /* I2 */
         if (index_reserve(db->index, &hash, 1) != KVS_OK)
             return kvs_error_set(plan->batch->err, KVS_NO_MEMORY, 0, "out of memory for the index");
         staged->placed.reserved = true;
@@ -115,16 +116,17 @@ static kvs_status stage(struct kvs_db *db, struct batch_plan *plan, struct kvs_o
 }
 
 /* Decides one operation: its status says how it ended, or KVS_OK when it is staged. */
-static kvs_status decide_op(struct kvs_db *db, struct batch_plan *plan, struct kvs_op *op,
-                            bool alone)
+static kvs_status decide_op(struct kvs_db *db, struct batch_plan *plan, struct kvs_op *op)
 {
     op->status = check_op(op, plan->batch->err);
     if (op->status != KVS_OK)
         return KVS_OK;
     struct current current = {.present = false};
     uint64_t hash = index_hash(db->index, op->key);
-    bool is_known = alone || op->kind == KVS_OP_REMOVE || op->condition != KVS_IF_ALWAYS;
-    if (is_known)
+    /* Published at once, and no operation takes away the slot that another one found. */
+    bool keeps_slots = !plan->use_pending;
+    bool is_looked_at = keeps_slots || op->kind == KVS_OP_REMOVE || op->condition != KVS_IF_ALWAYS;
+    if (is_looked_at)
         op->status = find_current(db, plan, hash, op, &current);
     if (op->status != KVS_OK)
         return KVS_OK;
@@ -133,10 +135,7 @@ static kvs_status decide_op(struct kvs_db *db, struct batch_plan *plan, struct k
     else if (op->kind == KVS_OP_REMOVE && !current.present)
         op->status = KVS_NOT_FOUND;
     else if (op->kind != KVS_OP_CHECK)
-        /* In a batch an earlier operation may take the slot away again, so only one that is alone
-           and published at once may rely on it. */
-        return stage(db, plan, op, hash,
-                     alone && current.indexed && db->durability != KVS_DURABILITY_ALWAYS);
+        return stage(db, plan, op, hash, keeps_slots ? current.past : (struct past){0});
     return KVS_OK;
 }
 
@@ -174,9 +173,8 @@ kvs_status appender_decide(struct kvs_db *db, struct batch_plan *plan)
     if (make_staged_room(db, batch->op_count) != KVS_OK)
         return kvs_error_set(batch->err, KVS_NO_MEMORY, 0, "out of memory");
     plan->use_pending = needs_pending(db, batch);
-    bool alone = batch->op_count == 1;
     for (uint64_t i = 0; i < batch->op_count; i++) {
-        kvs_status status = decide_op(db, plan, &batch->ops[i], alone);
+        kvs_status status = decide_op(db, plan, &batch->ops[i]);
         if (status == KVS_OK && all_or_none && batch->ops[i].status < 0)
             status = batch->ops[i].status;
         failed = failed || batch->ops[i].status == KVS_CONDITION_FAILED;

@@ -13,6 +13,12 @@
 
 #include <kvs/engine.h>
 
+/* What a key's slot in the index led to. */
+struct past {
+    uint64_t place; /* PLACE_NONE: the key had no slot */
+    uint64_t bytes; /* of the record there, if it holds a value: what dies with it */
+};
+
 /* An operation that was decided and has its place in a segment, on its way into the index. */
 struct placed {
     const struct kvs_op *op; /* key, value and kind; alive until its batch is complete */
@@ -21,6 +27,9 @@ struct placed {
     uint64_t sequence;
     uint32_t bytes; /* of the record */
     bool reserved;  /* room in the index is reserved for it */
+    /* As seen when this was decided, for who publishes in the same read section; PLACE_NONE where it
+       was not looked at, or may be another batch's to change meanwhile. */
+    struct past found;
 };
 
 struct pending_record {

@@ -12,8 +12,9 @@
  * I4  A place in old_places may have left the index, and its segment may be about to be dropped. The
  *     compactor calls publish_barrier between the two, so such a reader's section began before the
  *     grace period.
- * I5  The compactor may replace a slot between our finding it and our replacing it. Then we look
- *     again: it moves a record, it never adds or removes one.
+ * I5  A slot may be replaced between its being found and our replacing it: by the compactor, which
+ *     moves records but never adds or removes one, or by an earlier record of the same batch. Then
+ *     we look again.
  * I6  old_places is used again by the next batch. Its entries are written (release) after its
  *     publishing_from, which no earlier batch had: a reader that gets such an entry (acquire) sees in
  *     publishing_from that its own batch is over.
@@ -52,11 +53,10 @@ static void count_live(struct kvs_db *db, uint64_t place, int64_t bytes)
 }
 
 /* What the new record makes dead is dead, and the new one is alive. */
-static void count_change(struct kvs_db *db, const struct placed *placed, uint64_t old_place,
-                         const struct record *old)
+static void count_change(struct kvs_db *db, const struct placed *placed, const struct past *past)
 {
-    if (old_place != PLACE_NONE && old->kind == RECORD_SET)
-        count_live(db, old_place, -(int64_t)record_bytes(old->key.len, old->value.len));
+    if (past->bytes != 0)
+        count_live(db, past->place, -(int64_t)past->bytes);
     if (placed->op->kind == KVS_OP_SET) {
         count_live(db, placed->place, placed->bytes);
         return;
@@ -89,37 +89,46 @@ static void insert(struct kvs_db *db, const struct placed *placed)
     store_fail(db, &error);
 }
 
-/* Puts the record's place where the key's slot is, or into a new one. Returns what was there. */
-static uint64_t put(struct kvs_db *db, const struct placed *placed, struct record *ret_old)
+static struct past find_past(const struct kvs_db *db, const struct placed *placed)
 {
-    for (;;) {
-        uint64_t old_place = store_find(db, placed->hash, placed->op->key, ret_old);
-        if (old_place == PLACE_NONE) {
+    struct record old;
+    uint64_t place = store_find(db, placed->hash, placed->op->key, &old);
+    return publish_past(place, &old);
+}
+
+/* What the key's slot leads to: as it was found before, unless that was not looked for. */
+static struct past past_of(const struct kvs_db *db, const struct placed *placed)
+{
+    return placed->found.place != PLACE_NONE ? placed->found : find_past(db, placed);
+}
+
+/* Puts the record's place where the key's slot is, or into a new one. Returns what was there. */
+static struct past put(struct kvs_db *db, const struct placed *placed)
+{
+    struct past past = past_of(db, placed);
+    for (;; past = find_past(db, placed)) { /* I5 */
+        if (past.place == PLACE_NONE)
             insert(db, placed);
-            return PLACE_NONE;
-        }
-        if (index_replace(db->index, placed->hash, old_place, placed->place)) { /* I5 */
+        else if (index_replace(db->index, placed->hash, past.place, placed->place))
             settle_reservation(db, placed);
-            return old_place;
-        }
+        else
+            continue;
+        return past;
     }
 }
 
-static uint64_t take_out(struct kvs_db *db, const struct placed *placed, struct record *ret_old)
+static struct past take_out(struct kvs_db *db, const struct placed *placed)
 {
-    for (;;) {
-        uint64_t old_place = store_find(db, placed->hash, placed->op->key, ret_old);
-        if (old_place == PLACE_NONE || index_remove(db->index, placed->hash, old_place))
-            return old_place;
-    }
+    struct past past = past_of(db, placed);
+    while (past.place != PLACE_NONE && !index_remove(db->index, placed->hash, past.place)) /* I5 */
+        past = find_past(db, placed);
+    return past;
 }
 
 void publish_one(struct kvs_db *db, const struct placed *placed)
 {
-    struct record old;
-    uint64_t old_place =
-        placed->op->kind == KVS_OP_SET ? put(db, placed, &old) : take_out(db, placed, &old);
-    count_change(db, placed, old_place, &old);
+    struct past past = placed->op->kind == KVS_OP_SET ? put(db, placed) : take_out(db, placed);
+    count_change(db, placed, &past);
 }
 
 /* ---- batches ------------------------------------------------------------------------------ */
@@ -133,19 +142,18 @@ void publish_begin(struct kvs_db *db, uint64_t first_sequence)
 void publish_add(struct kvs_db *db, const struct placed *placed)
 {
     uint64_t from = atomic_load_explicit(&db->publishing_from, memory_order_relaxed);
-    _Atomic uint64_t *past = &db->old_places[placed->sequence - from];
-    struct record old;
-    for (;;) {
-        uint64_t old_place = store_find(db, placed->hash, placed->op->key, &old);
-        atomic_store_explicit(past, old_place, memory_order_release); /* I2 */
-        if (old_place != PLACE_NONE) {
-            if (!index_replace(db->index, placed->hash, old_place, placed->place))
+    _Atomic uint64_t *old_place = &db->old_places[placed->sequence - from];
+    struct past past = past_of(db, placed);
+    for (;; past = find_past(db, placed)) {
+        atomic_store_explicit(old_place, past.place, memory_order_release); /* I2 */
+        if (past.place != PLACE_NONE) {
+            if (!index_replace(db->index, placed->hash, past.place, placed->place))
                 continue; /* I5 */
             settle_reservation(db, placed);
         } else if (placed->op->kind == KVS_OP_SET) {
             insert(db, placed);
         }
-        count_change(db, placed, old_place, &old);
+        count_change(db, placed, &past);
         return;
     }
 }

@@ -26,6 +26,15 @@ void publish_end(struct kvs_db *db);
 /* After publish_end, for each record of the batch. */
 void publish_settle(struct kvs_db *db, const struct placed *placed);
 
+/* What a key's slot led to: record is what is at the place, if that is one. */
+static inline struct past publish_past(uint64_t place, const struct record *record)
+{
+    struct past past = {.place = place};
+    if (place != PLACE_NONE && record->kind == RECORD_SET)
+        past.bytes = record_bytes(record->key.len, record->value.len);
+    return past;
+}
+
 /* Returns when no batch that was being published at the call is any more: a place that left the
    index before the call is then in no old_places. */
 void publish_barrier(struct kvs_db *db);
