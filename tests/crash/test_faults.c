@@ -4,9 +4,12 @@
  * or works; it never dies of a signal; and a start without faults finds everything that was
  * acknowledged, and no half of a batch.
  *
- * KVS_TEST_SEED repeats a run; KVS_TEST_ROUNDS is how many faults each engine meets, 0: all of them.
+ * KVS_TEST_SEED repeats a run; KVS_TEST_ROUNDS is how many faults each engine meets, 0: all of them. Then
+ * KVS_TEST_CALL=NAME leaves all other kinds of calls out, KVS_TEST_SYNC is the mode (always), and
+ * KVS_TEST_LASTS=1 lets all calls fail from the n-th on, until the steps are done.
  */
 #include "crash/check.h"
+#include "crash/fault_kinds.h"
 #include "crash/faults.h"
 #include "crash/ledger.h"
 #include "crash/requests.h"
@@ -37,73 +40,25 @@
 #define ALL_IN_TURN   20u /* of calls beyond so many, only some fail */
 #define LINE_MAX_SIZE 1024u
 
-/* What is wrong with a call, and what that must lead to. */
-enum outcome {
-    OUTCOME_ANY,       /* a working server, or an error that says what is wrong */
-    OUTCOME_SPACE,     /* errors last only as long as the fault does */
-    OUTCOME_READ_ONLY, /* once a write has failed, none succeeds until the next start */
-};
-
-struct fault {
-    enum fault_call call;
-    const char *name;
-    int error;
-    enum outcome outcome;
-};
-
-static const struct fault faults[] = {
-    {FAULT_OPEN, "open", EMFILE, OUTCOME_ANY},
-    {FAULT_OPEN, "open", ENFILE, OUTCOME_ANY},
-    {FAULT_OPEN, "open", ENOMEM, OUTCOME_ANY},
-    {FAULT_READ, "read", EIO, OUTCOME_ANY},
-    {FAULT_READ, "read", EINTR, OUTCOME_ANY},
-    {FAULT_PREAD, "pread", EIO, OUTCOME_ANY},
-    {FAULT_PREAD, "pread", FAULTS_SHORT, OUTCOME_ANY},
-    {FAULT_WRITE, "write", EIO, OUTCOME_ANY},
-    {FAULT_WRITE, "write", EINTR, OUTCOME_ANY},
-    {FAULT_WRITE, "write", FAULTS_SHORT, OUTCOME_ANY},
-    {FAULT_WRITE, "write", ENOSPC, OUTCOME_SPACE},
-    {FAULT_PWRITE, "pwrite", EIO, OUTCOME_ANY},
-    {FAULT_PWRITE, "pwrite", EINTR, OUTCOME_ANY},
-    {FAULT_PWRITE, "pwrite", FAULTS_SHORT, OUTCOME_ANY},
-    {FAULT_PWRITE, "pwrite", ENOSPC, OUTCOME_SPACE},
-    {FAULT_PWRITE, "pwrite", EDQUOT, OUTCOME_SPACE},
-    {FAULT_FSYNC, "fsync", EIO, OUTCOME_READ_ONLY},
-    {FAULT_FSYNC, "fsync", EINTR, OUTCOME_ANY},
-    {FAULT_FDATASYNC, "fdatasync", EIO, OUTCOME_READ_ONLY},
-    {FAULT_FDATASYNC, "fdatasync", ENOSPC, OUTCOME_READ_ONLY},
-    {FAULT_FDATASYNC, "fdatasync", EDQUOT, OUTCOME_READ_ONLY},
-    {FAULT_MSYNC, "msync", EIO, OUTCOME_READ_ONLY},
-    {FAULT_MMAP, "mmap", ENOMEM, OUTCOME_ANY},
-    {FAULT_FALLOCATE, "fallocate", ENOSPC, OUTCOME_SPACE},
-    {FAULT_FALLOCATE, "fallocate", EDQUOT, OUTCOME_SPACE},
-    {FAULT_FALLOCATE, "fallocate", ENOMEM, OUTCOME_ANY},
-    {FAULT_FALLOCATE, "fallocate", EINTR, OUTCOME_ANY},
-    {FAULT_FTRUNCATE, "ftruncate", EIO, OUTCOME_ANY},
-    {FAULT_RENAME, "rename", EIO, OUTCOME_ANY},
-    {FAULT_LINK, "link", EPERM, OUTCOME_ANY},
-    {FAULT_LINK, "link", ENOSPC, OUTCOME_ANY},
-    {FAULT_UNLINK, "unlink", EIO, OUTCOME_ANY},
-    {FAULT_THREAD, "pthread_create", EAGAIN, OUTCOME_ANY},
-    {FAULT_ACCEPT, "accept", EMFILE, OUTCOME_ANY},
-    {FAULT_ACCEPT, "accept", EINTR, OUTCOME_ANY},
-    {FAULT_EPOLL_WAIT, "epoll_wait", EINTR, OUTCOME_ANY},
-    {FAULT_EPOLL_CTL, "epoll_ctl", ENOMEM, OUTCOME_ANY},
-    {FAULT_RECV, "recv", EINTR, OUTCOME_ANY},
-    /* No short recv: the kernel promises that it means there is no more (epoll(7)). */
-    {FAULT_SEND, "send", EINTR, OUTCOME_ANY},
-    {FAULT_SEND, "send", FAULTS_SHORT, OUTCOME_ANY},
-    {FAULT_DESCRIPTOR, "socket", EMFILE, OUTCOME_ANY},
-    {FAULT_MALLOC, "malloc", ENOMEM, OUTCOME_ANY},
-};
-#define FAULT_COUNT (sizeof(faults) / sizeof(faults[0]))
-
 static const char *shim; /* the path of faults.so */
 
+/* What happens in one server's life. */
+struct plan {
+    const struct pair *pair;
+    const struct fault *fault; /* NULL: none */
+    uint64_t number;           /* of the call that fails */
+    const char *sync;          /* the mode */
+    bool lasts;                /* so do those after it */
+    unsigned seed;
+};
+
+static const char *const sync_modes[] = {"always", "interval:5", "none"};
+#define SYNC_MODES (sizeof(sync_modes) / sizeof(sync_modes[0]))
+
 struct world {
+    const struct plan *plan;
     const struct pair *pair;
     const struct fault *fault;
-    uint64_t number; /* of the call that fails */
     unsigned seed;
     char *dir;
     struct faults *faults; /* shared with the server */
@@ -120,11 +75,13 @@ struct world {
 
 /* ---- the world ---------------------------------------------------------------------------- */
 
-static void world_init(struct world *world, const struct pair *pair, unsigned seed)
+static void world_init(struct world *world, const struct plan *plan)
 {
     memset(world, 0, sizeof(*world));
-    world->pair = pair;
-    world->seed = seed;
+    world->plan = plan;
+    world->pair = plan->pair;
+    world->fault = plan->fault;
+    world->seed = plan->seed;
     world->fd = -1;
     world->dir = temp_dir_new();
     world->ledger = ledger_new();
@@ -149,9 +106,11 @@ static void world_deinit(struct world *world)
 static void explain(const struct world *world)
 {
     if (world->fault != NULL)
-        print_error("%s, %s at call %llu of %s\n", world->pair->engine,
+        print_error("%s, sync %s, %s at call %llu of %s%s\n", world->pair->engine,
+                    world->plan->sync,
                     world->fault->error == FAULTS_SHORT ? "short" : strerror(world->fault->error),
-                    (unsigned long long)world->number, world->fault->name);
+                    (unsigned long long)world->plan->number, world->fault->name,
+                    world->plan->lasts ? " and after it" : "");
 }
 
 /* ---- the server --------------------------------------------------------------------------- */
@@ -190,7 +149,7 @@ static bool start(struct world *world, bool with_faults)
                                 "--pool",
                                 world->pair->pool,
                                 "--sync",
-                                "always",
+                                world->plan->sync,
                                 "--threads",
                                 "2",
                                 "--checkpoint-dir",
@@ -401,8 +360,10 @@ static void expect_outcome(struct world *world)
     if (world->fault == NULL || world->errors == 0 || world->ended)
         return;
     enum outcome outcome = expected_outcome(world);
-    if (outcome == OUTCOME_SPACE)
+    if (outcome == OUTCOME_SPACE) {
+        atomic_store(&world->faults->call, FAULT_NONE);
         wait_until(writes_again, world);
+    }
     if (outcome == OUTCOME_READ_ONLY &&
         (world->done_after > 0 ||
          (world->errors > 1 && strstr(world->last_error, "read-only") == NULL))) {
@@ -424,21 +385,25 @@ static void report(const struct world *world, bool started)
                 world->errors, world->done_after, world->last_error);
 }
 
-/* A server's whole life with one fault (NULL: none), and the next one's without. False: the life had
-   fewer such calls. ret_counts (may be NULL): how many calls it had of each kind. */
-static bool live(const struct pair *pair, const struct fault *fault, uint64_t number, unsigned seed,
-                 uint64_t *ret_counts)
+static void set_fault(struct faults *faults, const struct plan *plan)
+{
+    const struct fault *fault = plan->fault;
+    if (fault == NULL)
+        return;
+    uint64_t lasting = fault->lasting > 0 ? fault->lasting : UINT64_MAX;
+    atomic_store(&faults->error, fault->error);
+    atomic_store(&faults->first, plan->number);
+    atomic_store(&faults->times, plan->lasts ? lasting : 1);
+    atomic_store(&faults->call, (uint32_t)fault->call);
+}
+
+/* A server's whole life with one fault, and the next one's without. False: the life had fewer such
+   calls. ret_counts (may be NULL): how many calls it had of each kind. */
+static bool live(const struct plan *plan, uint64_t *ret_counts)
 {
     struct world world;
-    world_init(&world, pair, seed);
-    world.fault = fault;
-    world.number = number;
-    if (fault != NULL) {
-        atomic_store(&world.faults->error, fault->error);
-        atomic_store(&world.faults->first, number);
-        atomic_store(&world.faults->times, 1);
-        atomic_store(&world.faults->call, (uint32_t)fault->call);
-    }
+    world_init(&world, plan);
+    set_fault(world.faults, plan);
     bool started = start(&world, true);
     if (started) {
         do_steps(&world);
@@ -466,17 +431,29 @@ static unsigned number_from(const char *name, unsigned otherwise)
     return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
+/* The plan without a fault. */
+static struct plan plan_of(const struct pair *pair, unsigned seed)
+{
+    return (struct plan){.pair = pair, .sync = sync_modes[0], .seed = seed};
+}
+
 /* Each call in turn; of many, each of the first ones and every so many of the others. */
 static unsigned run_all(const struct pair *pair, unsigned seed)
 {
     const char *only = getenv("KVS_TEST_CALL");
+    const char *sync = getenv("KVS_TEST_SYNC");
+    struct plan plan = plan_of(pair, seed);
     unsigned lives = 0;
-    for (size_t i = 0; i < FAULT_COUNT; i++) {
-        if (only != NULL && strcmp(only, faults[i].name) != 0)
+    plan.lasts = number_from("KVS_TEST_LASTS", 0) != 0;
+    plan.sync = sync != NULL ? sync : plan.sync;
+    for (size_t i = 0; i < fault_kind_count; i++) {
+        plan.fault = &fault_kinds[i];
+        if ((only != NULL && strcmp(only, plan.fault->name) != 0) ||
+            (plan.lasts && !fault_can_last(plan.fault)))
             continue;
-        uint64_t number = 1;
-        while (live(pair, &faults[i], number, seed, NULL)) {
-            number += number < ALL_IN_TURN ? 1 : number / 4;
+        plan.number = 1;
+        while (live(&plan, NULL)) {
+            plan.number += plan.number < ALL_IN_TURN ? 1 : plan.number / 4;
             lives++;
         }
     }
@@ -486,33 +463,41 @@ static unsigned run_all(const struct pair *pair, unsigned seed)
 /* Each thread that a server starts. */
 static void says_which_thread_it_cannot_start(const struct pair *pair)
 {
-    static const struct fault fault = {FAULT_THREAD, "pthread_create", EAGAIN, OUTCOME_ANY};
-    for (uint64_t number = 1; live(pair, &fault, number, 1, NULL); number++)
+    static const struct fault fault = {FAULT_THREAD, "pthread_create", EAGAIN, OUTCOME_ANY, 0};
+    struct plan plan = plan_of(pair, 1);
+    plan.fault = &fault;
+    for (plan.number = 1; live(&plan, NULL); plan.number++)
         continue;
 }
 
 /* LMDB's map moves while it grows. */
 static void survives_a_map_that_fails(const struct pair *pair)
 {
-    static const struct fault fault = {FAULT_MMAP, "mmap", ENOMEM, OUTCOME_ANY};
-    for (uint64_t number = 1; number <= MAPS_FAILED && live(pair, &fault, number, 1, NULL);
-         number++)
+    static const struct fault fault = {FAULT_MMAP, "mmap", ENOMEM, OUTCOME_ANY, 0};
+    struct plan plan = plan_of(pair, 1);
+    plan.fault = &fault;
+    for (plan.number = 1; plan.number <= MAPS_FAILED && live(&plan, NULL); plan.number++)
         continue;
 }
 
-/* Each kind of fault as often as the other ones, at calls drawn among those that a life has. */
+/* Each kind of fault as often as the other ones, at calls drawn among those that a life has, in any mode;
+   some of them last. */
 static unsigned run_some(const struct pair *pair, unsigned seed, unsigned rounds)
 {
     uint64_t counts[FAULT_CALLS];
+    struct plan plan = plan_of(pair, seed);
     unsigned lives = 0;
-    (void)live(pair, NULL, 0, seed, counts);
-    size_t next = (unsigned)rand_r(&seed) % FAULT_COUNT;
-    for (unsigned tried = 0; lives < rounds && tried < rounds + FAULT_COUNT; tried++) {
-        const struct fault *fault = &faults[next++ % FAULT_COUNT];
-        if (counts[fault->call] == 0)
+    (void)live(&plan, counts);
+    size_t next = (unsigned)rand_r(&seed) % fault_kind_count;
+    for (unsigned tried = 0; lives < rounds && tried < rounds + fault_kind_count; tried++) {
+        plan.fault = &fault_kinds[next++ % fault_kind_count];
+        if (counts[plan.fault->call] == 0)
             continue;
-        uint64_t number = 1 + (unsigned)rand_r(&seed) % counts[fault->call];
-        lives += live(pair, fault, number, seed, NULL);
+        plan.number = 1 + (unsigned)rand_r(&seed) % counts[plan.fault->call];
+        plan.sync = sync_modes[(unsigned)rand_r(&seed) % SYNC_MODES];
+        plan.lasts = rand_r(&seed) % 4 == 0 && fault_can_last(plan.fault);
+        plan.seed = seed;
+        lives += live(&plan, NULL);
     }
     return lives;
 }
