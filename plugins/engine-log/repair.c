@@ -139,7 +139,8 @@ static void note_sealed(struct repair *repair)
     }
 }
 
-static kvs_status salvage(struct repair *repair, const char *target_dir, struct kvs_error *err)
+static kvs_status salvage(struct repair *repair, const struct repair_target *target,
+                          struct kvs_error *err)
 {
     kvs_status status = repair_manifest_read(repair, err);
     if (status == KVS_OK)
@@ -156,7 +157,7 @@ static kvs_status salvage(struct repair *repair, const char *target_dir, struct 
     if (status == KVS_OK)
         status = repair_report(repair, err);
     if (status == KVS_OK)
-        status = repair_write(repair, target_dir, err);
+        status = repair_write(repair, target, err);
     if (status != KVS_OK)
         return status;
     if (repair->unknown > 0)
@@ -180,8 +181,9 @@ static bool option_keep_older(const struct kvs_host *host)
     return host->config_get(host, "repair-older", &value) == KVS_OK && value.u64 != 0;
 }
 
-kvs_status repair_disk(struct disk *disk, const struct kvs_host *host, const char *target_dir,
-                       kvs_report_fn report, void *arg, struct kvs_error *err)
+kvs_status repair_disk_to(struct disk *disk, const struct kvs_host *host,
+                          const struct repair_target *target, kvs_report_fn report, void *arg,
+                          struct kvs_error *err)
 {
     struct repair repair = {
         .disk = disk,
@@ -189,7 +191,7 @@ kvs_status repair_disk(struct disk *disk, const struct kvs_host *host, const cha
         .keep_older = option_keep_older(host),
         .findings = {.report = report, .arg = arg},
     };
-    kvs_status status = salvage(&repair, target_dir, err);
+    kvs_status status = salvage(&repair, target, err);
     index_free(repair.index);
     epoch_free(repair.epoch);
     manifest_table_deinit(&repair.manifest.table);
@@ -198,6 +200,19 @@ kvs_status repair_disk(struct disk *disk, const struct kvs_host *host, const cha
     free(repair.losses);
     free(repair.tails);
     return status;
+}
+
+static kvs_status open_real(const struct repair_target *target, struct disk **ret_disk,
+                            struct kvs_error *err)
+{
+    return disk_open_real(target->name, ret_disk, err);
+}
+
+kvs_status repair_disk(struct disk *disk, const struct kvs_host *host, const char *target_dir,
+                       kvs_report_fn report, void *arg, struct kvs_error *err)
+{
+    const struct repair_target target = {.name = target_dir, .open = open_real};
+    return repair_disk_to(disk, host, &target, report, arg, err);
 }
 
 kvs_status repair_store(const struct kvs_engine_config *config, const char *target_dir,

@@ -26,7 +26,20 @@
 kvs_status repair_store(const struct kvs_engine_config *config, const char *target_dir,
                         kvs_report_fn report, void *arg, struct kvs_error *err);
 
-/* The same for a source that is open. */
+/* The folder of the new store. It is opened several times, and closed again each time. */
+struct repair_target {
+    const char *name; /* for messages */
+    kvs_status (*open)(const struct repair_target *target, struct disk **ret_disk,
+                       struct kvs_error *err);
+    void *arg; /* open's */
+};
+
+/* The same for a source that is open, and wherever the new store goes. */
+KVS_MUST_USE kvs_status repair_disk_to(struct disk *disk, const struct kvs_host *host,
+                                       const struct repair_target *target, kvs_report_fn report,
+                                       void *arg, struct kvs_error *err);
+
+/* The same into a real folder. */
 KVS_MUST_USE kvs_status repair_disk(struct disk *disk, const struct kvs_host *host,
                                     const char *target_dir, kvs_report_fn report, void *arg,
                                     struct kvs_error *err);

@@ -115,7 +115,7 @@ KVS_MUST_USE kvs_status repair_choose(struct repair *repair, struct kvs_error *e
 KVS_MUST_USE kvs_status repair_report(struct repair *repair, struct kvs_error *err);
 
 /* Makes the new store of the entries that were chosen. On failure there is none. */
-KVS_MUST_USE kvs_status repair_write(struct repair *repair, const char *target_dir,
+KVS_MUST_USE kvs_status repair_write(struct repair *repair, const struct repair_target *target,
                                      struct kvs_error *err);
 
 #endif

@@ -149,10 +149,10 @@ static void clear_file(void *arg, const char *name)
 }
 
 /* Removes what was made of the new store. */
-static void clear(const char *target_dir)
+static void clear(const struct repair_target *target)
 {
     struct clearing clearing;
-    if (disk_open_real(target_dir, &clearing.disk, NULL) != KVS_OK)
+    if (target->open(target, &clearing.disk, NULL) != KVS_OK)
         return;
     (void)!disk_list(clearing.disk, clear_file, &clearing, NULL);
     disk_close(clearing.disk);
@@ -165,11 +165,11 @@ static void visit_file(void *arg, const char *name)
         *is_empty = false;
 }
 
-static kvs_status check_target(const char *target_dir, struct kvs_error *err)
+static kvs_status check_target(const struct repair_target *target, struct kvs_error *err)
 {
     bool is_empty = true;
     struct disk *disk;
-    kvs_status status = disk_open_real(target_dir, &disk, err);
+    kvs_status status = target->open(target, &disk, err);
     if (status != KVS_OK)
         return status;
     status = disk_list(disk, visit_file, &is_empty, err);
@@ -177,24 +177,28 @@ static kvs_status check_target(const char *target_dir, struct kvs_error *err)
     if (status == KVS_OK && !is_empty)
         status = kvs_error_set(err, KVS_INVALID, 0,
                                "a repair needs an empty directory, and there are files in %s",
-                               target_dir);
+                               target->name);
     return status;
 }
 
-kvs_status repair_write(struct repair *repair, const char *target_dir, struct kvs_error *err)
+kvs_status repair_write(struct repair *repair, const struct repair_target *target,
+                        struct kvs_error *err)
 {
     struct kvs_db *db;
+    struct disk *disk;
     const struct kvs_engine_config config = {
         .size = (uint32_t)sizeof(config),
         .flags = KVS_OPEN_CREATE,
         .durability = KVS_DURABILITY_NONE, /* closing syncs it all */
-        .data_dir = target_dir,
+        .data_dir = target->name,
         .host = repair->host,
     };
-    kvs_status status = check_target(target_dir, err);
+    kvs_status status = check_target(target, err);
     if (status != KVS_OK)
         return status;
-    status = engine_log_ops.open(&config, &db, err);
+    status = target->open(target, &disk, err);
+    if (status == KVS_OK)
+        status = engine_open_on(disk, &config, &db, err);
     if (status == KVS_OK) {
         for (uint64_t at = 0; at < repair->entry_count && status == KVS_OK;)
             status = write_file(repair, db, &at, err);
@@ -202,10 +206,10 @@ kvs_status repair_write(struct repair *repair, const char *target_dir, struct kv
         status = status == KVS_OK ? closed : status;
     }
     if (status != KVS_OK)
-        clear(target_dir);
+        clear(target);
     if (status == KVS_NO_SPACE)
         return kvs_error_set(err, status, ENOSPC,
                              "the disk of %s is full: salvage into a directory on a larger one",
-                             target_dir);
+                             target->name);
     return status;
 }
