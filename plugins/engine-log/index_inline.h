@@ -122,15 +122,16 @@ static inline void index_cursor_begin(struct index_cursor *cursor, const struct 
         atomic_load_explicit(&view->heads[hash >> view->shard_shift], memory_order_acquire);
     uint32_t buckets = index_head_buckets(head);
     uint64_t tag = index_tag(hash);
-    cursor->first = index_head_table(head);
-    cursor->end = cursor->first + buckets;
-    cursor->bucket = cursor->first + index_home(tag, buckets);
+    cursor->first = cursor->end = cursor->bucket = index_head_table(head);
     cursor->left = buckets;
     cursor->tag = (uint16_t)tag;
     cursor->matches = 0;
     cursor->full = false;
-    if (__builtin_expect(buckets != 0, 1))
+    if (__builtin_expect(buckets != 0, 1)) { /* else there is no table to count from */
+        cursor->end = cursor->first + buckets;
+        cursor->bucket = cursor->first + index_home(tag, buckets);
         cursor->matches = index_bucket_match(cursor->bucket, cursor->tag, &cursor->full);
+    }
 }
 
 static inline uint64_t index_cursor_next(struct index_cursor *cursor)
@@ -157,8 +158,10 @@ static inline void index_prefetch(const struct index *index, uint64_t hash)
     const struct index_view *view = index_view(index);
     uint64_t head =
         atomic_load_explicit(&view->heads[hash >> view->shard_shift], memory_order_acquire);
-    __builtin_prefetch(index_head_table(head) +
-                       index_home(index_tag(hash), index_head_buckets(head)));
+    /* In bytes: where there is no table yet there is nothing to count from, and no harm in asking. */
+    __builtin_prefetch((const void *)((uintptr_t)index_head_table(head) +
+                                      index_home(index_tag(hash), index_head_buckets(head)) *
+                                          sizeof(struct index_bucket)));
 }
 
 #endif
