@@ -25,7 +25,8 @@ static void check_request(const struct request *request, const uint8_t *frame, u
     uint8_t header[NATIVE_HEADER_SIZE + NATIVE_SET_PREFIX];
     uint32_t header_size = native_encode_request(header, request);
     require(request->key.len <= limits->key_max);
-    require(request->value.len <= limits->value_max || request->command == REQUEST_PING);
+    require(request->value.len <=
+            (request->command == REQUEST_SET ? limits->value_max : native_body_max(limits)));
     require(header_size + request->key.len + request->value.len == size);
     require(memcmp(frame, header, header_size) == 0);
     require(request->key.len == 0 || request->key.ptr == frame + header_size);
