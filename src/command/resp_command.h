@@ -58,6 +58,19 @@ struct call {
     int64_t now_ms; /* Unix time: the moment at which the command takes place */
 };
 
+/* Where a command's keys are, as in resp_command below. */
+#define RESP_KEY_FIRST   .first_key = 1, .last_key = 1, .key_step = 1
+#define RESP_KEY_TWO     .first_key = 1, .last_key = 2, .key_step = 1
+#define RESP_KEY_ALL     .first_key = 1, .last_key = -1, .key_step = 1
+#define RESP_KEY_OF_PAIR .first_key = 1, .last_key = -1, .key_step = 2
+
+/* A row of a table of commands that have keys; at its end RESP_KEY_*, and what else is not 0. */
+#define RESP_COMMAND(name_, arity_, flags_, group_, since_, summary_, run_, ...)                   \
+    {                                                                                              \
+        .name = name_, .arity = arity_, .flags = flags_, .group = group_, .since = since_,         \
+        .summary = summary_, .run = run_, __VA_ARGS__                                              \
+    }
+
 struct resp_command {
     const char *name; /* lower case */
     int32_t arity;    /* arguments with the name; negative: at least so many */

@@ -152,32 +152,18 @@ static void run_pexpiretime(struct call *call)
 }
 
 #define EXPIRES(name_, since_, summary_, run_)                                                     \
-    {                                                                                              \
-        .name = name_, .arity = -3, .flags = RESP_WRITE | RESP_FAST, .first_key = 1,               \
-        .last_key = 1, .key_step = 1, .group = "generic", .since = since_, .summary = summary_,    \
-        .run = run_                                                                                \
-    }
+    RESP_COMMAND(name_, -3, RESP_WRITE | RESP_FAST, "generic", since_, summary_, run_,             \
+                 RESP_KEY_FIRST)
 #define ASKS(name_, since_, summary_, run_)                                                        \
-    {                                                                                              \
-        .name = name_, .arity = 2, .flags = RESP_READ | RESP_FAST, .first_key = 1, .last_key = 1,  \
-        .key_step = 1, .group = "generic", .since = since_, .summary = summary_, .run = run_       \
-    }
+    RESP_COMMAND(name_, 2, RESP_READ | RESP_FAST, "generic", since_, summary_, run_, RESP_KEY_FIRST)
 
 const struct resp_command resp_expiry[] = {
     EXPIRES("expire", "1.0.0", "Let a key expire in so many seconds", run_expire),
     EXPIRES("pexpire", "2.6.0", "Let a key expire in so many milliseconds", run_pexpire),
     EXPIRES("expireat", "1.2.0", "Let a key expire at a Unix time", run_expireat),
     EXPIRES("pexpireat", "2.6.0", "Let a key expire at a Unix time in milliseconds", run_pexpireat),
-    {.name = "persist",
-     .arity = 2,
-     .flags = RESP_WRITE | RESP_FAST,
-     .first_key = 1,
-     .last_key = 1,
-     .key_step = 1,
-     .group = "generic",
-     .since = "2.2.0",
-     .summary = "Let a key never expire",
-     .run = run_persist},
+    RESP_COMMAND("persist", 2, RESP_WRITE | RESP_FAST, "generic", "2.2.0", "Let a key never expire",
+                 run_persist, RESP_KEY_FIRST),
     ASKS("ttl", "1.0.0", "Get in how many seconds a key expires", run_ttl),
     ASKS("pttl", "2.6.0", "Get in how many milliseconds a key expires", run_pttl),
     ASKS("expiretime", "7.0.0", "Get the Unix time at which a key expires", run_expiretime),

@@ -142,7 +142,7 @@ static void elements_are_appended_as_they_are(void **state)
     buffer_deinit(&page.buffer);
 }
 
-/* I1: once memory has run out nothing is written, so nothing half stands behind something whole. */
+/* I1 */
 static void nothing_is_written_while_muted(void **state)
 {
     (void)state;
@@ -163,6 +163,7 @@ static void nothing_is_written_while_muted(void **state)
     buffer_deinit(&page.buffer);
 }
 
+/* I1: once memory has run out nothing is written, so nothing half stands behind something whole. */
 static void out_of_memory_sticks(void **state)
 {
     (void)state;
