@@ -1,7 +1,7 @@
 /*
  * kvs-server: the command line around libkvs-server. What belongs to the process and not to a
- * server is here: signals, limits, exit status (0: stopped in order, 1: failed, 2: wrong command
- * line, 3: salvaged in part).
+ * server is here: signals, limits, exit status (0: stopped in order, 1: failed, 2: what was asked for
+ * is wrong, 3: salvaged in part).
  */
 #include <errno.h>
 #include <glib.h>
@@ -182,7 +182,6 @@ int main(int argc, char **argv)
     struct options options;
     char **given = g_strdupv(argv);
     kvs_status status = options_parse(&options, &argc, &argv, &error);
-    bool usage_is_wrong = status != KVS_OK;
     bool lost = false;
     if (status == KVS_OK)
         status = act(&options, given, &lost, &error);
@@ -195,5 +194,6 @@ int main(int argc, char **argv)
         return 0;
     (void)fprintf(stderr, "kvs-server: %s\n",
                   message[0] != '\0' ? message : kvs_status_text(status));
-    return usage_is_wrong ? EXIT_USAGE : lost ? EXIT_LOST : EXIT_FAILED;
+    /* KVS_INVALID is what everybody says of flags, settings and what they name. */
+    return status == KVS_INVALID ? EXIT_USAGE : lost ? EXIT_LOST : EXIT_FAILED;
 }

@@ -42,14 +42,17 @@ static struct program_result run_server(const struct pair *pair, const char *cwd
     return program_run(argv, NULL, 0);
 }
 
-/* Checks that it ends with a message on stderr that has all of parts (NULL-terminated), and leaves
-   everything below cwd as it was. */
+#define FAILED 1 /* exit statuses */
+#define USAGE  2
+
+/* Checks that it ends with exit_status and a message on stderr that has all of parts
+   (NULL-terminated), and leaves everything below cwd as it was. */
 static void expect_refusal(const struct pair *pair, const char *cwd, const char *const *words,
-                           const char *const *parts)
+                           const char *const *parts, int exit_status)
 {
     char *before = tree_describe(cwd);
     struct program_result result = run_server(pair, cwd, words);
-    if (result.exit_status != 1 && result.exit_status != 2)
+    if (result.exit_status != exit_status)
         fail_msg("kvs-server %s %s ended with %d, stderr: %s", words[0],
                  words[0] != NULL ? words[1] : "", result.exit_status, result.err);
     assert_string_equal(result.out, "");
@@ -167,7 +170,7 @@ static void plugin_dirs_come_first(const struct pair *pair)
     program_result_deinit(&result);
     expect_refusal(pair, cwd,
                    WORDS("--addr", "127.0.0.1:0", "--engine", "garbage", "--plugin-dir", cwd),
-                   WORDS("kvs-engine-garbage.so is not a kvs plugin"));
+                   WORDS("kvs-engine-garbage.so is not a kvs plugin"), FAILED);
     free(from);
     free(to);
     free(garbage);
@@ -179,64 +182,69 @@ static void plugin_dirs_come_first(const struct pair *pair)
 struct wrong {
     const char *words[5];
     const char *parts[4];
+    int exit_status;
 };
 
 static void wrong_flags_are_refused(const struct pair *pair)
 {
     static const struct wrong cases[] = {
-        {{"serve"}, {"unexpected argument 'serve'", "--help"}},
-        {{"--", "--addr"}, {"unexpected argument"}},
-        {{"--nonsense"}, {"--nonsense", "--help"}},
-        {{"--addr"}, {"--addr"}},
-        {{"--addr", "nowhere"}, {"'nowhere'", "127.0.0.1:4000"}},
-        {{"--addr", ""}, {"''"}},
-        {{"--addr", "127.0.0.1"}, {"'127.0.0.1'"}},
-        {{"--addr", "127.0.0.1:"}, {"'127.0.0.1:'"}},
-        {{"--addr", "127.0.0.1:65536"}, {"'127.0.0.1:65536'"}},
-        {{"--addr", "127.0.0.1:-1"}, {"'127.0.0.1:-1'"}},
-        {{"--addr", "localhost:4000"}, {"'localhost:4000'"}},
-        {{"--addr", "::1:4000"}, {"'::1:4000'", "[::1]:4000"}},
-        {{"--addr", "[::1]"}, {"'[::1]'"}},
-        {{"--addr", "[127.0.0.1]:4000"}, {"'[127.0.0.1]:4000'"}},
-        {{"--addr", "192.0.2.1:4000", "--no-auth"}, {"cannot listen on 192.0.2.1:4000", "--addr"}},
-        {{"--addr", "192.0.2.1:4000"}, {"192.0.2.1:4000", "no password is set", "--no-auth"}},
-        {{"--sync", "sometimes"}, {"--sync 'sometimes'", "always, none, or interval:MS"}},
-        {{"--sync", ""}, {"--sync ''"}},
-        {{"--sync", "interval"}, {"--sync 'interval'"}},
-        {{"--sync", "interval:"}, {"--sync 'interval:'"}},
-        {{"--sync", "interval:0"}, {"--sync 'interval:0'", "at least 1"}},
-        {{"--sync", "interval:-5"}, {"--sync 'interval:-5'"}},
-        {{"--sync", "interval:5s"}, {"--sync 'interval:5s'"}},
-        {{"--sync", "always "}, {"--sync 'always '"}},
-        {{"--threads", "0"}, {"--threads '0'", "positive number"}},
-        {{"--threads", "-1"}, {"--threads '-1'"}},
-        {{"--threads", "two"}, {"--threads 'two'"}},
-        {{"--threads", "1.5"}, {"--threads '1.5'"}},
-        {{"--threads", "4294967296"}, {"--threads '4294967296'"}},
-        {{"--threads", ""}, {"--threads ''"}},
-        {{"--backlog", "0"}, {"--backlog '0'"}},
-        {{"--key-max", "0"}, {"--key-max '0'", "64k"}},
-        {{"--key-max", "65537"}, {"at most 65536 bytes"}},
-        {{"--value-max", "many"}, {"--value-max 'many'"}},
-        {{"--value-max", "65m"}, {"at most 67108864"}},
-        {{"--log-level", "loud"}, {"--log-level 'loud'", "error, warn, info or debug"}},
-        {{"--pool", "../pool"}, {"'../pool' is no name"}},
-        {{"--pool", ""}, {"'' is no name"}},
-        {{"--engine", "a/b"}, {"'a/b' is no name"}},
-        {{"--engine-opt", "novalue"}, {"novalue", "NAME=VALUE"}},
-        {{"--engine-opt", "nonsense=1"}, {"'nonsense'"}},
-        {{"--engine-opt", "=1"}, {"=1"}},
-        {{"--engine-opt", "\xC3\xBC=\xC3\xBC"}, {"\xC3\xBC"}},
-        {{"--pool-opt", "novalue"}, {"novalue", "NAME=VALUE"}},
-        {{"--pool-opt", "nonsense=1"}, {"'nonsense'"}},
-        {{"--data-dir", ""}, {"data directory"}},
-        {{"--verify"}, {"no kvs store", "--data-dir"}},
-        {{"--repair", "new"}, {"no kvs store", "--data-dir"}},
-        {{"--verify", "--repair", "new"}, {"--verify and --repair"}},
+        {{"serve"}, {"unexpected argument 'serve'", "--help"}, USAGE},
+        {{"--", "--addr"}, {"unexpected argument"}, USAGE},
+        {{"--nonsense"}, {"--nonsense", "--help"}, USAGE},
+        {{"--addr"}, {"--addr"}, USAGE},
+        {{"--addr", "nowhere"}, {"'nowhere'", "127.0.0.1:4000"}, USAGE},
+        {{"--addr", ""}, {"''"}, USAGE},
+        {{"--addr", "127.0.0.1"}, {"'127.0.0.1'"}, USAGE},
+        {{"--addr", "127.0.0.1:"}, {"'127.0.0.1:'"}, USAGE},
+        {{"--addr", "127.0.0.1:65536"}, {"'127.0.0.1:65536'"}, USAGE},
+        {{"--addr", "127.0.0.1:-1"}, {"'127.0.0.1:-1'"}, USAGE},
+        {{"--addr", "localhost:4000"}, {"'localhost:4000'"}, USAGE},
+        {{"--addr", "::1:4000"}, {"'::1:4000'", "[::1]:4000"}, USAGE},
+        {{"--addr", "[::1]"}, {"'[::1]'"}, USAGE},
+        {{"--addr", "[127.0.0.1]:4000"}, {"'[127.0.0.1]:4000'"}, USAGE},
+        {{"--addr", "192.0.2.1:4000", "--no-auth"},
+         {"cannot listen on 192.0.2.1:4000", "--addr"},
+         FAILED},
+        {{"--addr", "192.0.2.1:4000"},
+         {"192.0.2.1:4000", "no password is set", "--no-auth"},
+         FAILED},
+        {{"--sync", "sometimes"}, {"--sync 'sometimes'", "always, none, or interval:MS"}, USAGE},
+        {{"--sync", ""}, {"--sync ''"}, USAGE},
+        {{"--sync", "interval"}, {"--sync 'interval'"}, USAGE},
+        {{"--sync", "interval:"}, {"--sync 'interval:'"}, USAGE},
+        {{"--sync", "interval:0"}, {"--sync 'interval:0'", "at least 1"}, USAGE},
+        {{"--sync", "interval:-5"}, {"--sync 'interval:-5'"}, USAGE},
+        {{"--sync", "interval:5s"}, {"--sync 'interval:5s'"}, USAGE},
+        {{"--sync", "always "}, {"--sync 'always '"}, USAGE},
+        {{"--threads", "0"}, {"--threads '0'", "positive number"}, USAGE},
+        {{"--threads", "-1"}, {"--threads '-1'"}, USAGE},
+        {{"--threads", "two"}, {"--threads 'two'"}, USAGE},
+        {{"--threads", "1.5"}, {"--threads '1.5'"}, USAGE},
+        {{"--threads", "4294967296"}, {"--threads '4294967296'"}, USAGE},
+        {{"--threads", ""}, {"--threads ''"}, USAGE},
+        {{"--backlog", "0"}, {"--backlog '0'"}, USAGE},
+        {{"--key-max", "0"}, {"--key-max '0'", "64k"}, USAGE},
+        {{"--key-max", "65537"}, {"at most 65536 bytes"}, USAGE},
+        {{"--value-max", "many"}, {"--value-max 'many'"}, USAGE},
+        {{"--value-max", "65m"}, {"at most 67108864"}, USAGE},
+        {{"--log-level", "loud"}, {"--log-level 'loud'", "error, warn, info or debug"}, USAGE},
+        {{"--pool", "../pool"}, {"'../pool' is no name"}, USAGE},
+        {{"--pool", ""}, {"'' is no name"}, USAGE},
+        {{"--engine", "a/b"}, {"'a/b' is no name"}, USAGE},
+        {{"--engine-opt", "novalue"}, {"novalue", "NAME=VALUE"}, USAGE},
+        {{"--engine-opt", "nonsense=1"}, {"'nonsense'"}, USAGE},
+        {{"--engine-opt", "=1"}, {"=1"}, USAGE},
+        {{"--engine-opt", "\xC3\xBC=\xC3\xBC"}, {"\xC3\xBC"}, USAGE},
+        {{"--pool-opt", "novalue"}, {"novalue", "NAME=VALUE"}, USAGE},
+        {{"--pool-opt", "nonsense=1"}, {"'nonsense'"}, USAGE},
+        {{"--data-dir", ""}, {"data directory"}, USAGE},
+        {{"--verify"}, {"no kvs store", "--data-dir"}, FAILED},
+        {{"--repair", "new"}, {"no kvs store", "--data-dir"}, FAILED},
+        {{"--verify", "--repair", "new"}, {"--verify and --repair"}, USAGE},
     };
     char *cwd = temp_dir_new();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        expect_refusal(pair, cwd, cases[i].words, cases[i].parts);
+        expect_refusal(pair, cwd, cases[i].words, cases[i].parts, cases[i].exit_status);
     temp_dir_free(cwd);
 }
 
@@ -245,11 +253,13 @@ static void unknown_plugins_are_answered_with_those_found(const struct pair *pai
     char *cwd = temp_dir_new();
     const char *const any = "127.0.0.1:0";
     expect_refusal(pair, cwd, WORDS("--addr", any, "--engine", "rocks"),
-                   WORDS("no engine plugin 'rocks'", pair->engine, "--engine", "--plugin-dir"));
+                   WORDS("no engine plugin 'rocks'", pair->engine, "--engine", "--plugin-dir"),
+                   FAILED);
     expect_refusal(pair, cwd, WORDS("--addr", any, "--pool", "swimming"),
-                   WORDS("no pool plugin 'swimming'", pair->pool, "--pool", "--plugin-dir"));
+                   WORDS("no pool plugin 'swimming'", pair->pool, "--pool", "--plugin-dir"),
+                   FAILED);
     expect_refusal(pair, cwd, WORDS("--addr", any, "--engine", pair->pool),
-                   WORDS("no engine plugin", pair->pool, pair->engine));
+                   WORDS("no engine plugin", pair->pool, pair->engine), FAILED);
     temp_dir_free(cwd);
 }
 
@@ -264,7 +274,8 @@ static void a_port_in_use_is_said_to_be(const struct pair *pair)
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
     (void)snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(address.sin_port));
-    expect_refusal(pair, cwd, WORDS("--addr", text), WORDS(text, "the port is in use", "--addr"));
+    expect_refusal(pair, cwd, WORDS("--addr", text), WORDS(text, "the port is in use", "--addr"),
+                   FAILED);
     (void)close(fd);
     temp_dir_free(cwd);
 }
@@ -287,17 +298,17 @@ static void places_that_hold_no_data_are_refused(const struct pair *pair)
     char *cwd = temp_dir_new();
     write_file(cwd, "file", "not a folder");
     expect_refusal(pair, cwd, WORDS("--addr", any, "--data-dir", "file"),
-                   WORDS("file", "directory"));
+                   WORDS("file", "directory"), USAGE);
     expect_refusal(pair, cwd, WORDS("--addr", any, "--data-dir", "file/below"),
-                   WORDS("file/below", "data directory"));
+                   WORDS("file/below", "data directory"), USAGE);
     expect_refusal(pair, cwd, WORDS("--addr", any, "--data-dir", "/proc/kvs/data"),
-                   WORDS("/proc/kvs/data", "data directory"));
+                   WORDS("/proc/kvs/data", "data directory"), FAILED);
     temp_dir_free(cwd);
 
     char *home = temp_dir_new();
     write_file(home, "thesis.tex", "\\end{document}");
     expect_refusal(pair, home, WORDS("--addr", any, "--data-dir", home),
-                   WORDS(home, "thesis.tex", "--data-dir"));
+                   WORDS(home, "thesis.tex", "--data-dir"), FAILED);
     temp_dir_free(home);
 }
 
@@ -308,14 +319,16 @@ static void damaged_or_later_markers_are_refused(const struct pair *pair)
     char *dir = temp_dir_new();
     for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
         write_file(dir, "kvs.store", damaged[i]);
-        expect_refusal(pair, dir, WORDS("--addr", any, "--data-dir", dir), WORDS("kvs.store", dir));
+        expect_refusal(pair, dir, WORDS("--addr", any, "--data-dir", dir), WORDS("kvs.store", dir),
+                       FAILED);
     }
     write_file(dir, "kvs.store", "[store]\nformat=99\nengine=log\n");
-    expect_refusal(pair, dir, WORDS("--addr", any, "--data-dir", dir), WORDS("format 99", "newer"));
+    expect_refusal(pair, dir, WORDS("--addr", any, "--data-dir", dir), WORDS("format 99", "newer"),
+                   FAILED);
     /* Data of an engine that this build does not have. */
     write_file(dir, "kvs.store", "[store]\nformat=1\nengine=vanished\n");
     expect_refusal(NULL, dir, WORDS("--addr", any, "--data-dir", dir),
-                   WORDS("no engine plugin 'vanished'", "--plugin-dir"));
+                   WORDS("no engine plugin 'vanished'", "--plugin-dir"), FAILED);
     temp_dir_free(dir);
 }
 

@@ -146,7 +146,7 @@ static void a_descriptor_that_does_not_listen_is_refused(void **state)
     int status = 0;
     assert_false(server_process_start(&server, data_dir, WORDS("--listen", "fd:2"), &log, &status));
     expect_in(log, "descriptor 2 is no listening");
-    assert_int_equal(status, 1);
+    assert_int_equal(status, 2);
     free(log);
     temp_dir_free(data_dir);
 }

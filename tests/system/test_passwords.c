@@ -47,14 +47,14 @@ static void world_free(struct world *world)
 }
 
 static void expect_refused(const struct world *world, const char *const *arguments,
-                           const char *reason)
+                           const char *reason, int exit_status)
 {
     struct server_process server;
     char *log = NULL;
     int status = 0;
     assert_false(server_process_start(&server, world->data_dir, arguments, &log, &status));
     expect_in(log, reason);
-    assert_int_equal(status, 1);
+    assert_int_equal(status, exit_status);
     free(log);
 }
 
@@ -66,7 +66,7 @@ static void an_open_server_is_refused(void **state)
     struct world world = world_new("secret\n");
     struct server_process server;
     expect_refused(&world, WORDS("--listen", "0.0.0.0:0"),
-                   "0.0.0.0:0 may be reached from other machines, and no password is set");
+                   "0.0.0.0:0 may be reached from other machines, and no password is set", 1);
     assert_true(server_process_start(&server, world.data_dir,
                                      WORDS("--listen", "0.0.0.0:0", "--no-auth"), NULL, NULL));
     client_set(&server, "key", "value");
@@ -75,7 +75,7 @@ static void an_open_server_is_refused(void **state)
                                      WORDS("--listen", "0.0.0.0:0", "--password-file", world.file),
                                      NULL, NULL));
     server_process_stop(&server);
-    expect_refused(&world, WORDS("--password-file", world.file, "--no-auth"), "choose one");
+    expect_refused(&world, WORDS("--password-file", world.file, "--no-auth"), "choose one", 2);
     world_free(&world);
 }
 
@@ -84,10 +84,10 @@ static void a_file_that_others_can_read_is_refused(void **state)
     (void)state;
     struct world world = world_new("secret\n");
     assert_int_equal(chmod(world.file, 0644), 0);
-    expect_refused(&world, WORDS("--password-file", world.file), "open to others");
+    expect_refused(&world, WORDS("--password-file", world.file), "open to others", 1);
     assert_int_equal(chmod(world.file, 0600), 0);
     write_passwords(&world, "");
-    expect_refused(&world, WORDS("--password-file", world.file), "is empty");
+    expect_refused(&world, WORDS("--password-file", world.file), "is empty", 2);
     world_free(&world);
 }
 
