@@ -108,9 +108,28 @@ static void run_shutdown(struct call *call)
 
 /* ---- replication and scripts: there is nothing --------------------------------------------- */
 
-static void answer_ok(struct call *call)
+/* FLUSH [ASYNC|SYNC] */
+static bool is_flush(const struct call *call)
 {
-    resp_ok(call->reply);
+    return call->argument_count == 2 ||
+           (call->argument_count == 3 &&
+            (word_is(call->arguments[2], "async") || word_is(call->arguments[2], "sync")));
+}
+
+static void run_script_flush(struct call *call)
+{
+    if (is_flush(call))
+        resp_ok(call->reply);
+    else
+        resp_error(call->reply, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+}
+
+static void run_function_flush(struct call *call)
+{
+    if (is_flush(call))
+        resp_ok(call->reply);
+    else
+        resp_error(call->reply, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
 }
 
 static void answer_none(struct call *call)
@@ -146,13 +165,13 @@ static void run_script_load(struct call *call)
 
 static const struct resp_subcommand script_subcommands[] = {
     {"exists", -3, "<sha1> [...]: none exists", run_script_exists},
-    {"flush", -2, ": nothing to forget", answer_ok},
+    {"flush", -2, ": nothing to forget", run_script_flush},
     {"load", 3, NULL, run_script_load},
     {NULL, 0, NULL, NULL},
 };
 
 static const struct resp_subcommand function_subcommands[] = {
-    {"flush", -2, ": nothing to forget", answer_ok},
+    {"flush", -2, ": nothing to forget", run_function_flush},
     {"list", -2, ": none", answer_none},
     {"load", -3, NULL, run_script_load},
     {NULL, 0, NULL, NULL},

@@ -222,6 +222,10 @@ static void run_getkeys(struct call *call)
         command->last_key >= 0 ? (uint32_t)command->last_key : count - (uint32_t)-command->last_key;
     uint32_t first = (uint32_t)command->first_key;
     uint32_t step = (uint32_t)command->key_step;
+    if (last >= count) { /* of a subcommand without a key */
+        resp_error(call->reply, "ERR The command has no key arguments");
+        return;
+    }
     resp_array(call->reply, last >= first ? (last - first) / step + 1 : 0);
     for (uint32_t i = first; i <= last; i += step)
         resp_bulk(call->reply, call->arguments[2 + i]);
@@ -230,7 +234,7 @@ static void run_getkeys(struct call *call)
 static const struct resp_subcommand command_subcommands[] = {
     {"count", 2, ": how many commands there are", run_count},
     {"docs", -2, "[<command> ...]: what they are for", run_docs},
-    {"getkeys", -3, "<command> [<argument> ...]: the keys among the arguments", run_getkeys},
+    {"getkeys", -4, "<command> [<argument> ...]: the keys among the arguments", run_getkeys},
     {"info", -2, "[<command> ...]: arguments, flags and keys", run_info},
     {"list", -2, "[FILTERBY <ACLCAT|PATTERN|MODULE> <value>]: the names", run_list},
     {NULL, 0, NULL, NULL},

@@ -15,7 +15,8 @@
 #include "command/word.h"
 #include "protocol/resp_reply.h"
 
-#define WORD_SIZE 512u /* of a pattern, a name or a value */
+#define WORD_SIZE    512u /* of a pattern, a name or a value */
+#define SETTINGS_MAX 64u  /* more than there are */
 
 static const struct {
     const char *name;
@@ -117,11 +118,33 @@ static bool change(struct call *call, struct kvs_bytes name_word, struct kvs_byt
     return false;
 }
 
+/* True: the setting at `at` was named before; the error is answered. */
+static bool repeats(const struct call *call, uint32_t at)
+{
+    char name[WORD_SIZE];
+    if (!word_copy(call->arguments[at], name, sizeof(name)))
+        return false;
+    for (uint32_t i = 2; i < at && i < 2 * SETTINGS_MAX; i += 2) {
+        if (word_is(call->arguments[i], name)) {
+            resp_error(call->reply,
+                       "ERR CONFIG SET failed (possibly related to argument '%s') - duplicate "
+                       "parameter",
+                       name);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void run_set(struct call *call)
 {
     if (call->argument_count % 2 != 0) {
         resp_error_arity(call->reply, "config|set");
         return;
+    }
+    for (uint32_t i = 4; i < call->argument_count; i += 2) {
+        if (repeats(call, i))
+            return;
     }
     for (uint32_t i = 2; i < call->argument_count; i += 2) {
         if (!change(call, call->arguments[i], call->arguments[i + 1]))

@@ -85,8 +85,13 @@ static void run_slowlog_get(struct call *call)
     struct buffer text = {0};
     struct slow_answer answer = {.entries = {.out = &text, .version = call->reply->version}};
     int64_t count = SLOW_LOG_DEFAULT;
-    if (call->argument_count > 3 ||
-        (call->argument_count == 3 && (!word_integer(call->arguments[2], &count) || count < -1))) {
+    if (call->argument_count > 3) {
+        resp_error(call->reply,
+                   "ERR unknown subcommand or wrong number of arguments for 'GET'. Try "
+                   "SLOWLOG HELP.");
+        return;
+    }
+    if (call->argument_count == 3 && (!word_integer(call->arguments[2], &count) || count < -1)) {
         resp_error(call->reply, "ERR count should be greater than or equal to -1");
         return;
     }
@@ -273,6 +278,9 @@ const struct resp_command resp_introspection_commands[] = {
     {.name = "memory",
      .arity = -2,
      .flags = RESP_READ,
+     .first_key = 2,
+     .last_key = 2,
+     .key_step = 1,
      .group = "server",
      .since = "4.0.0",
      .summary = "Tell how much a key takes",

@@ -126,6 +126,10 @@ static void probes_get_an_answer_that_does_no_harm(void **state)
     conversation_expect(&talk, "WAIT x 100", "-ERR value is not an integer or out of range\r\n");
     conversation_expect(&talk, "WAIT 0 -1", "-ERR timeout is negative\r\n");
     conversation_expect(&talk, "FUNCTION FLUSH", "+OK\r\n");
+    conversation_expect(&talk, "FUNCTION FLUSH now",
+                        "-ERR FUNCTION FLUSH only supports SYNC|ASYNC option\r\n");
+    conversation_expect(&talk, "SCRIPT FLUSH SYNC x",
+                        "-ERR SCRIPT FLUSH only support SYNC|ASYNC option\r\n");
     conversation_expect(&talk, "FUNCTION LIST", "*0\r\n");
     conversation_expect(&talk, "FUNCTION LOAD x", "-ERR scripts are not supported\r\n");
     conversation_expect(&talk, "SCRIPT EXISTS a b", "*2\r\n:0\r\n:0\r\n");

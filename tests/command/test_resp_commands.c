@@ -75,9 +75,15 @@ static void keys_are_found_in_arguments(void **state)
     conversation_expect(&talk, "COMMAND GETKEYS OBJECT ENCODING k", "*1\r\n$1\r\nk\r\n");
     conversation_expect(&talk, "COMMAND GETKEYS MSET a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
     conversation_expect(&talk, "COMMAND GETKEYS DEL a b", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
-    conversation_expect(&talk, "COMMAND GETKEYS PING", "-ERR The command has no key arguments\r\n");
-    conversation_expect(&talk, "COMMAND GETKEYS nosuch", "-ERR Invalid command specified\r\n");
-    conversation_expect(&talk, "COMMAND GETKEYS OBJECT",
+    conversation_expect(&talk, "COMMAND GETKEYS PING x",
+                        "-ERR The command has no key arguments\r\n");
+    conversation_expect(&talk, "COMMAND GETKEYS OBJECT HELP",
+                        "-ERR The command has no key arguments\r\n");
+    conversation_expect(&talk, "COMMAND GETKEYS MEMORY USAGE k", "*1\r\n$1\r\nk\r\n");
+    conversation_expect(&talk, "COMMAND GETKEYS GET",
+                        "-ERR wrong number of arguments for 'command|getkeys' command\r\n");
+    conversation_expect(&talk, "COMMAND GETKEYS nosuch x", "-ERR Invalid command specified\r\n");
+    conversation_expect(&talk, "COMMAND GETKEYS SETRANGE k",
                         "-ERR Invalid number of arguments specified for command\r\n");
     conversation_end(&talk);
 }

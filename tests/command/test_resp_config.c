@@ -67,6 +67,9 @@ static void without_a_server_only_constants_are_there(void **state)
     conversation_begin(&talk);
     conversation_expect(&talk, "CONFIG GET appendonly", "*2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n");
     conversation_expect(&talk, "CONFIG GET port", "*0\r\n");
+    conversation_expect(&talk, "CONFIG SET save x SAVE y",
+                        "-ERR CONFIG SET failed (possibly related to argument 'SAVE') - duplicate "
+                        "parameter\r\n");
     conversation_expect(&talk, "CONFIG SET port 1",
                         "-ERR Unknown option or number of arguments for CONFIG SET - 'port'\r\n");
     conversation_expect(&talk, "CONFIG RESETSTAT", "+OK\r\n");

@@ -159,6 +159,9 @@ static void the_slow_log_is_shown_newest_first(void **state)
     conversation_expect_part(&talk, "SLOWLOG GET", "*10\r\n*6\r\n:12\r\n");
     conversation_expect_part(&talk, "SLOWLOG GET -1", "*12\r\n*6\r\n:12\r\n");
     conversation_expect(&talk, "SLOWLOG GET 0", "*0\r\n");
+    conversation_expect(&talk, "SLOWLOG GET 1 2",
+                        "-ERR unknown subcommand or wrong number of arguments for 'GET'. Try "
+                        "SLOWLOG HELP.\r\n");
     conversation_expect(&talk, "SLOWLOG GET -2",
                         "-ERR count should be greater than or equal to -1\r\n");
     conversation_expect(&talk, "SLOWLOG RESET", "+OK\r\n");
