@@ -23,7 +23,7 @@
 
 #define BUFFER_STANDARD  ((size_t)16384)  /* bytes of a fresh connection buffer */
 #define BUFFER_KEPT_MAX  ((size_t)262144) /* bytes of a buffer that is worth keeping as a spare */
-#define SPARE_BUFFER_MAX 8u
+#define SPARE_BUFFER_MAX 32u /* those of connections that wait for the engine come back in waves */
 
 /* Written by the worker's thread, read by whoever asks for statistics; relaxed: they order nothing.
  */
