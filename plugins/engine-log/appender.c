@@ -294,6 +294,13 @@ static void pay(uint64_t debt_ns)
     (void)nanosleep(&pause, NULL);
 }
 
+/* Fetches what the keys of the batch hold now, all at once. */
+static void prefetch(struct kvs_db *db, const struct kvs_batch *batch)
+{
+    if (batch->op_count > 1)
+        reader_prefetch(db, batch->ops, batch->op_count);
+}
+
 /* Appends what is queued until nothing is. The lock is held at the start and not at the end. True:
    something waits for the disk. */
 static bool drain_and_unlock(struct kvs_db *db, uint64_t *ret_debt_ns)
@@ -304,6 +311,7 @@ static bool drain_and_unlock(struct kvs_db *db, uint64_t *ret_debt_ns)
         for (struct write *each = queue_take(db); each != NULL;) {
             struct write *next = each->next; /* the batch is gone once it is complete */
             struct kvs_batch *batch = batch_of(each);
+            prefetch(db, batch); /* so far its records went to another CPU's cache */
             kvs_status status = append(db, batch);
             if (status == KVS_PENDING)
                 waits = true;
@@ -380,8 +388,7 @@ kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ba
         return status;
     bool waits = false;
     uint64_t debt_ns = 0;
-    if (batch->op_count > 1)
-        reader_prefetch(db, batch->ops, batch->op_count);
+    prefetch(db, batch);
     if (pthread_mutex_trylock(&db->append_lock) == 0) {
         status = append(db, batch);
         waits = drain_and_unlock(db, &debt_ns) || status == KVS_PENDING;
