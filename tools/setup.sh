@@ -1,4 +1,4 @@
-# Shared by tools/run, tools/test, tools/coverage and .ci/run: installs what is missing and builds. Sourced, not run.
+# Shared by tools/run, tools/test, tools/coverage, tools/sanitize and .ci/run: installs what is missing and builds. Sourced, not run.
 
 say() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -76,4 +76,5 @@ BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config
 TEST_PACKAGES=(libcmocka-dev redis-server g++ python3 spin libjansson-dev
     python3-redis redis-tools abigail-tools memcached)
 COVERAGE_PACKAGES=(gcovr)
+ANALYSIS_PACKAGES=(clang clang-tidy cppcheck)
 PACKAGE_PACKAGES=(dpkg-dev debhelper lintian fakeroot lowdown libjansson-dev)
