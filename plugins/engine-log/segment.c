@@ -227,9 +227,10 @@ static kvs_status segment_prepare(struct segment *segment, const struct segment_
 static struct segment *segment_new(uint32_t number, uint64_t generation, struct kvs_bytes secret,
                                    uint64_t bytes)
 {
-    struct segment *segment = calloc(1, sizeof(*segment));
+    struct segment *segment = aligned_alloc(_Alignof(struct segment), sizeof(*segment));
     if (segment == NULL)
         return NULL;
+    memset(segment, 0, sizeof(*segment));
     segment->number = number;
     segment->generation = generation;
     segment->salt = record_salt(secret, generation);

@@ -41,14 +41,18 @@ enum segment_kind {
 };
 
 struct segment {
-    /* Constant once it is in the table. */
-    struct disk_file *file;
-    uint8_t *memory; /* the whole file, mapped */
+    /*
+     * Constant once it is in the table. Each get reads these, so they have a cache line of their own:
+     * beside fields that a writer changes with each record, a get would wait for the writer's core
+     * to hand the line over.
+     */
+    _Alignas(64) uint8_t *memory; /* the whole file, mapped */
     /* Of memory: says whether the disk failed to deliver a part of it. NULL: it is not a mapping. */
     struct sigbus_range *range;
     uint64_t bytes; /* of the mapping */
     uint64_t generation;
     uint64_t birth; /* records of keys that were removed before this number are not in it */
+    struct disk_file *file;
     uint32_t number;
     uint32_t salt; /* of every CRC in it */
     enum segment_kind kind;
@@ -56,7 +60,7 @@ struct segment {
 
     /* Written by whoever appends (under the append lock, or the compactor), release; read by others,
        acquire: what lies below is whole. */
-    _Atomic uint64_t end; /* offset behind the last frame */
+    _Alignas(64) _Atomic uint64_t end; /* offset behind the last frame */
     /* Written by the thread that syncs, release; read by all, acquire. */
     _Atomic uint64_t durable_end;
     /* Bytes of records that the index leads to. Changed by whoever changes the index, relaxed: the
