@@ -24,7 +24,7 @@
 #define SLAB_UNITS      32u
 #define UNIT_SIZE       (SLAB_SIZE / SLAB_UNITS)
 #define ALL_UNITS       UINT32_MAX
-#define HUGE_FROM       (UINT64_C(8) << 20)   /* mapped bytes from which on slabs use huge pages */
+#define HUGE_FROM       (UINT64_C(2) << 20)   /* mapped bytes from which on slabs use huge pages */
 #define SPARE_FROM      (UINT64_C(32) << 20)  /* mapped bytes from which on a free slab is kept */
 #define FREE_BYTES      (UINT64_C(256) << 10) /* free memory that is kept in any case */
 #define REGION_SHARE    64u                   /* a region is at most this part of all regions */
