@@ -9,7 +9,7 @@
  *
  * Three ways to the same number:
  *   - x86-64: the crc32 instruction takes 8 bytes, has a latency of three cycles and can be started
- *     in each. So inputs from 72 bytes on are cut into three lanes of equal length, which are
+ *     in each. So inputs from 192 bytes on are cut into three lanes of equal length, which are
  *     computed side by side and put together with two carry-less multiplications (lanes_join).
  *   - ARMv8: the crc32c instructions, 8 bytes at a time.
  *   - Everywhere: eight tables of 256 words, 8 bytes at a time ("slicing by 8").
@@ -81,7 +81,8 @@ uint32_t crc32c_portable(uint32_t crc, const void *from, size_t bytes)
 #include <nmmintrin.h>
 #include <wmmintrin.h>
 
-#define LANE_WORDS_MAX 64u /* of 8 bytes, per lane and round */
+#define LANE_WORDS_MAX 64u  /* of 8 bytes, per lane and round */
+#define LANES_FROM     192u /* bytes; putting lanes together costs as much as 12 words in one */
 
 /*
  * lane_shift[n - 1] is x^(64 n - 33) modulo P. The carry-less product of a reversed word c and a
@@ -125,12 +126,13 @@ __attribute__((target("sse4.2,pclmul"))) static inline uint32_t lanes_join(uint6
     return (uint32_t)(_mm_crc32_u64(0, sum) ^ c);
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint32_t
-crc32c_hardware(uint32_t crc, const void *from, size_t bytes)
+/* The lanes of as much as fills three of them; ret_at: what is left. */
+__attribute__((noinline, target("sse4.2,pclmul"))) static uint64_t
+crc32c_lanes(uint64_t a, const uint8_t **at_, size_t *bytes_)
 {
-    const uint8_t *at = from;
-    uint64_t a = (uint32_t)~crc;
-    while (bytes >= 72) {
+    const uint8_t *at = *at_;
+    size_t bytes = *bytes_;
+    while (bytes >= LANES_FROM) {
         size_t words = bytes / 24 < LANE_WORDS_MAX ? bytes / 24 : LANE_WORDS_MAX;
         uint64_t b = 0;
         uint64_t c = 0;
@@ -142,6 +144,24 @@ crc32c_hardware(uint32_t crc, const void *from, size_t bytes)
         a = lanes_join(a, b, c, words);
         at += 16 * words;
         bytes -= 24 * words;
+    }
+    *at_ = at;
+    *bytes_ = bytes;
+    return a;
+}
+
+__attribute__((target("sse4.2,pclmul"))) static uint32_t
+crc32c_hardware(uint32_t crc, const void *from, size_t bytes)
+{
+    const uint8_t *at = from;
+    uint64_t a = (uint32_t)~crc;
+    if (bytes >= LANES_FROM)
+        a = crc32c_lanes(a, &at, &bytes);
+    for (; bytes >= 32; bytes -= 32, at += 32) {
+        a = _mm_crc32_u64(a, load_le64(at));
+        a = _mm_crc32_u64(a, load_le64(at + 8));
+        a = _mm_crc32_u64(a, load_le64(at + 16));
+        a = _mm_crc32_u64(a, load_le64(at + 24));
     }
     for (; bytes >= 8; bytes -= 8, at += 8)
         a = _mm_crc32_u64(a, load_le64(at));

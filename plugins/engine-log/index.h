@@ -120,6 +120,9 @@ static inline void index_cursor_begin(struct index_cursor *cursor, const struct 
                                       uint64_t hash);
 static inline uint64_t index_cursor_next(struct index_cursor *cursor);
 
+/* The first candidate, which nearly always is it, or PLACE_NONE: then there is none at all. */
+static inline uint64_t index_first(const struct index *index, uint64_t hash);
+
 /* Starts fetching the cache line that a lookup of hash will read first. Also outside a section. */
 static inline void index_prefetch(const struct index *index, uint64_t hash);
 

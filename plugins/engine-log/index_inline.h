@@ -33,11 +33,10 @@ struct index_view {
 };
 
 struct index_cursor {
-    const struct index_bucket *first; /* of the table */
+    uint64_t head; /* of the shard, as it was when we began */
     const struct index_bucket *bucket;
-    const struct index_bucket *end; /* of the table */
-    uint32_t left;                  /* buckets not looked at yet */
-    uint32_t matches;               /* bit i: slot i of bucket had the tag when we looked */
+    uint32_t left;    /* buckets not looked at yet */
+    uint32_t matches; /* bit i: slot i of bucket had the tag when we looked */
     uint16_t tag;
     bool full; /* bucket had no empty slot: keys that belong here may be in the next one */
 };
@@ -122,14 +121,14 @@ static inline void index_cursor_begin(struct index_cursor *cursor, const struct 
         atomic_load_explicit(&view->heads[hash >> view->shard_shift], memory_order_acquire);
     uint32_t buckets = index_head_buckets(head);
     uint64_t tag = index_tag(hash);
-    cursor->first = cursor->end = cursor->bucket = index_head_table(head);
+    cursor->head = head;
+    cursor->bucket = index_head_table(head);
     cursor->left = buckets;
     cursor->tag = (uint16_t)tag;
     cursor->matches = 0;
     cursor->full = false;
     if (__builtin_expect(buckets != 0, 1)) { /* else there is no table to count from */
-        cursor->end = cursor->first + buckets;
-        cursor->bucket = cursor->first + index_home(tag, buckets);
+        cursor->bucket += index_home(tag, buckets);
         cursor->matches = index_bucket_match(cursor->bucket, cursor->tag, &cursor->full);
     }
 }
@@ -147,10 +146,18 @@ static inline uint64_t index_cursor_next(struct index_cursor *cursor)
         }
         if (!cursor->full || --cursor->left == 0)
             return PLACE_NONE;
-        if (++cursor->bucket == cursor->end)
-            cursor->bucket = cursor->first;
+        const struct index_bucket *first = index_head_table(cursor->head);
+        if (++cursor->bucket == first + index_head_buckets(cursor->head))
+            cursor->bucket = first;
         cursor->matches = index_bucket_match(cursor->bucket, cursor->tag, &cursor->full);
     }
+}
+
+static inline uint64_t index_first(const struct index *index, uint64_t hash)
+{
+    struct index_cursor cursor;
+    index_cursor_begin(&cursor, index, hash);
+    return index_cursor_next(&cursor);
 }
 
 static inline void index_prefetch(const struct index *index, uint64_t hash)

@@ -50,43 +50,75 @@ static kvs_status sight_check(const struct sight *sight, struct kvs_error *err)
     return segment_say_failed(sight->segment, err);
 }
 
-/* Looks at one candidate. KVS_OK: it has the key and is sound; KVS_NOT_FOUND: it is another key's. */
-static kvs_status look_at(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
-                          struct sight *ret, struct kvs_error *err)
+/* True: the record at this place has the key and is sound. */
+static inline bool sight_fits(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
+                              struct sight *ret)
 {
-    kvs_status status = sight_take(db, place, ret, err);
-    if (status == KVS_OK &&
-        (ret->record.key.len != key.len || memcmp(ret->record.key.ptr, key.ptr, key.len) != 0))
-        return KVS_NOT_FOUND;
-    return status;
+    ret->from = store_record_at(db, place, &ret->segment);
+    return record_view(ret->from, ret->segment->bytes - place_offset_bytes(place), &ret->record) &&
+           bytes_equal(ret->record.key, key) &&
+           record_is_sound(ret->from, ret->segment->salt, &ret->record);
 }
 
-/* Finds the record of a key as it is visible now. Inside a read section. */
-static kvs_status find_visible(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
-                               struct sight *ret, struct kvs_error *err)
+/* What to make of a record that does not fit. KVS_NOT_FOUND: it is another key's. */
+static kvs_status sight_misfit(const struct kvs_db *db, uint64_t place, struct kvs_error *err)
+{
+    return store_is_sound(db, place) ? KVS_NOT_FOUND : store_say_damaged(db, place, err);
+}
+
+/* From a record that fits to what is visible of its key: itself, or what was there before the batch
+   that is being published. */
+static kvs_status find_past(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
+                            struct sight *sight, struct kvs_error *err)
+{
+    for (;;) {
+        uint64_t visible = publish_visible(db, place, sight->record.sequence);
+        if (visible == place)
+            return sight->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+        if (visible == PLACE_NONE)
+            return KVS_NOT_FOUND;
+        place = visible;
+        if (!sight_fits(db, place, key, sight))
+            return sight_misfit(db, place, err);
+    }
+}
+
+/* Looks at every candidate. */
+static kvs_status find_among_all(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
+                                 struct sight *ret, struct kvs_error *err)
 {
     struct index_cursor cursor;
     uint64_t place;
     kvs_status damage = KVS_NOT_FOUND;
     index_cursor_begin(&cursor, db->index, hash);
     while ((place = index_cursor_next(&cursor)) != PLACE_NONE) {
-        kvs_status status = look_at(db, place, key, ret, err);
+        if (sight_fits(db, place, key, ret))
+            return find_past(db, place, key, ret, err);
+        kvs_status status = sight_misfit(db, place, err);
         if (status < 0)
             damage = status; /* perhaps another key's */
-        if (status != KVS_OK)
-            continue;
-        while (status == KVS_OK) {
-            uint64_t visible = publish_visible(db, place, ret->record.sequence);
-            if (visible == place)
-                return ret->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
-            if (visible == PLACE_NONE)
-                return KVS_NOT_FOUND;
-            place = visible;
-            status = look_at(db, place, key, ret, err);
-        }
-        return status;
     }
     return damage;
+}
+
+/*
+ * Finds the record of a key as it is visible now. Inside a read section.
+ *
+ * A get waits for memory twice, for the bucket and for the record. The processor begins as much of the
+ * next one meanwhile as the instructions between them let it, so there are few: the usual case, that
+ * the first candidate is it, inline and by itself, all else in find_among_all().
+ */
+static inline kvs_status find_visible(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
+                                      struct sight *ret, struct kvs_error *err)
+{
+    uint64_t place = index_first(db->index, hash);
+    if (place == PLACE_NONE)
+        return KVS_NOT_FOUND;
+    if (__builtin_expect(sight_fits(db, place, key, ret) &&
+                             publish_visible(db, place, ret->record.sequence) == place,
+                         1))
+        return ret->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+    return find_among_all(db, hash, key, ret, err);
 }
 
 kvs_status reader_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,
@@ -115,9 +147,7 @@ static inline void prefetch_records(const struct kvs_db *db, const uint64_t *has
                                     unsigned lines)
 {
     for (uint64_t i = 0; i < count; i++) {
-        struct index_cursor cursor;
-        index_cursor_begin(&cursor, db->index, hashes[i]);
-        uint64_t place = index_cursor_next(&cursor);
+        uint64_t place = index_first(db->index, hashes[i]);
         if (place == PLACE_NONE)
             continue;
         const struct segment *segment;

@@ -1,50 +1,17 @@
 /* See record.h. */
 #include "record.h"
 
-#include <endian.h>
 #include <string.h>
 
-#include "crc32c.h"
-
-#define KEY_BYTES_MASK UINT32_C(0x00FFFFFF)
-#define KIND_SHIFT     24
-#define CRC_AT         0u /* of a record */
-#define SKIP_CRC       4u
-#define FRAME_CRC_AT   4u
-#define FRAME_CRC_END  8u /* the frame's CRC covers its header from here on */
+#define FRAME_CRC_AT  4u
+#define FRAME_CRC_END 8u /* the frame's CRC covers its header from here on */
 
 #define CRC32C_POLYNOMIAL UINT32_C(0x82F63B78) /* with its bits reversed */
-
-static uint32_t load32(const uint8_t *from)
-{
-    uint32_t value;
-    memcpy(&value, from, sizeof(value));
-    return le32toh(value);
-}
-
-static uint64_t load64(const uint8_t *from)
-{
-    uint64_t value;
-    memcpy(&value, from, sizeof(value));
-    return le64toh(value);
-}
-
-static void store32(uint8_t *to, uint32_t value)
-{
-    value = htole32(value);
-    memcpy(to, &value, sizeof(value));
-}
-
-static void store64(uint8_t *to, uint64_t value)
-{
-    value = htole64(value);
-    memcpy(to, &value, sizeof(value));
-}
 
 uint32_t record_salt(struct kvs_bytes secret, uint64_t generation)
 {
     uint8_t bytes[8];
-    store64(bytes, generation);
+    store_le64(bytes, generation);
     return crc32c(crc32c(0, secret.ptr, secret.len), bytes, sizeof(bytes));
 }
 
@@ -52,16 +19,17 @@ uint32_t record_write(uint8_t *to, uint32_t salt, const struct record *record)
 {
     uint64_t content = RECORD_HEADER_BYTES + record->key.len + record->value.len;
     uint64_t padded = record_bytes(record->key.len, record->value.len);
-    store32(to + 4, (uint32_t)record->key.len | (uint32_t)record->kind << KIND_SHIFT);
-    store32(to + 8, (uint32_t)record->value.len);
-    store32(to + 12, 0);
-    store64(to + 16, record->sequence);
+    store_le32(to + RECORD_KEY_AT,
+               (uint32_t)record->key.len | (uint32_t)record->kind << RECORD_KIND_SHIFT);
+    store_le32(to + RECORD_VALUE_AT, (uint32_t)record->value.len);
+    store_le32(to + 12, 0);
+    store_le64(to + RECORD_SEQUENCE_AT, record->sequence);
     memcpy(to + RECORD_HEADER_BYTES, record->key.ptr, record->key.len);
     if (record->value.len > 0)
         memcpy(to + RECORD_HEADER_BYTES + record->key.len, record->value.ptr, record->value.len);
     memset(to + content, 0, padded - content);
-    uint32_t crc = crc32c(salt, to + SKIP_CRC, padded - SKIP_CRC);
-    store32(to + CRC_AT, crc);
+    uint32_t crc = crc32c(salt, to + RECORD_CRC_BYTES, padded - RECORD_CRC_BYTES);
+    store_le32(to + RECORD_CRC_AT, crc);
     return crc;
 }
 
@@ -71,50 +39,26 @@ static uint32_t frame_crc(const uint8_t *frame, uint32_t salt, uint32_t records)
     uint32_t crc = crc32c(salt, frame + FRAME_CRC_END, FRAME_HEADER_BYTES - FRAME_CRC_END);
     const uint8_t *at = frame + FRAME_HEADER_BYTES;
     for (uint32_t i = 0; i < records; i++) {
-        crc = crc32c(crc, at + CRC_AT, sizeof(uint32_t));
-        at += record_bytes(load32(at + 4) & KEY_BYTES_MASK, load32(at + 8));
+        crc = crc32c(crc, at + RECORD_CRC_AT, sizeof(uint32_t));
+        at += record_bytes(load_le32(at + RECORD_KEY_AT) & RECORD_KEY_BYTES_MASK,
+                           load_le32(at + RECORD_VALUE_AT));
     }
     return crc;
 }
 
 void frame_write_header(uint8_t *frame, uint32_t salt, const struct frame_header *header)
 {
-    store32(frame, FRAME_MAGIC);
-    store32(frame + 8, header->bytes);
-    store32(frame + 12, header->records);
-    store64(frame + 16, header->sequence);
-    store64(frame + 24, header->durable_sequence);
-    store32(frame + FRAME_CRC_AT, frame_crc(frame, salt, header->records));
-}
-
-bool record_view(const uint8_t *from, uint64_t limit, struct record *ret_record)
-{
-    if (limit < RECORD_HEADER_BYTES)
-        return false;
-    uint32_t key_and_kind = load32(from + 4);
-    uint64_t key_bytes = key_and_kind & KEY_BYTES_MASK;
-    uint64_t value_bytes = load32(from + 8);
-    uint32_t kind = key_and_kind >> KIND_SHIFT;
-    if (key_bytes == 0 || key_bytes > RECORD_KEY_MAX || value_bytes > RECORD_VALUE_MAX ||
-        (kind != RECORD_SET && kind != RECORD_TOMBSTONE) ||
-        record_bytes(key_bytes, value_bytes) > limit)
-        return false;
-    ret_record->sequence = load64(from + 16);
-    ret_record->kind = (enum record_kind)kind;
-    ret_record->key = (struct kvs_bytes){from + RECORD_HEADER_BYTES, key_bytes};
-    ret_record->value = (struct kvs_bytes){from + RECORD_HEADER_BYTES + key_bytes, value_bytes};
-    return true;
+    store_le32(frame, FRAME_MAGIC);
+    store_le32(frame + 8, header->bytes);
+    store_le32(frame + 12, header->records);
+    store_le64(frame + 16, header->sequence);
+    store_le64(frame + 24, header->durable_sequence);
+    store_le32(frame + FRAME_CRC_AT, frame_crc(frame, salt, header->records));
 }
 
 uint32_t record_key_bytes(const uint8_t header[RECORD_HEADER_BYTES])
 {
-    return load32(header + 4) & KEY_BYTES_MASK;
-}
-
-bool record_is_sound(const uint8_t *from, uint32_t salt, const struct record *record)
-{
-    uint64_t bytes = record_bytes(record->key.len, record->value.len);
-    return crc32c(salt, from + SKIP_CRC, bytes - SKIP_CRC) == load32(from + CRC_AT);
+    return load_le32(header + RECORD_KEY_AT) & RECORD_KEY_BYTES_MASK;
 }
 
 static bool records_are_sound(const uint8_t *frame, uint32_t salt,
@@ -133,13 +77,13 @@ static bool records_are_sound(const uint8_t *frame, uint32_t salt,
 
 bool frame_view(const uint8_t *from, uint64_t limit, struct frame_header *ret_header)
 {
-    if (limit < FRAME_HEADER_BYTES || load32(from) != FRAME_MAGIC)
+    if (limit < FRAME_HEADER_BYTES || load_le32(from) != FRAME_MAGIC)
         return false;
     struct frame_header header = {
-        .bytes = load32(from + 8),
-        .records = load32(from + 12),
-        .sequence = load64(from + 16),
-        .durable_sequence = load64(from + 24),
+        .bytes = load_le32(from + 8),
+        .records = load_le32(from + 12),
+        .sequence = load_le64(from + 16),
+        .durable_sequence = load_le64(from + 24),
     };
     if (header.bytes < FRAME_HEADER_BYTES + RECORD_HEADER_BYTES || header.bytes > limit ||
         header.bytes % RECORD_ALIGNMENT != 0 || header.records == 0)
@@ -153,7 +97,7 @@ bool frame_check(const uint8_t *from, uint64_t limit, uint32_t salt,
 {
     struct frame_header header;
     if (!frame_view(from, limit, &header) || !records_are_sound(from, salt, &header) ||
-        frame_crc(from, salt, header.records) != load32(from + FRAME_CRC_AT))
+        frame_crc(from, salt, header.records) != load_le32(from + FRAME_CRC_AT))
         return false;
     *ret_header = header;
     return true;
@@ -191,6 +135,7 @@ bool frame_salt(const uint8_t *from, uint64_t limit, uint32_t *ret_salt)
     if (at != end)
         return false;
     uint64_t covered = FRAME_HEADER_BYTES - FRAME_CRC_END + header.records * sizeof(uint32_t);
-    *ret_salt = crc_undo(frame_crc(from, 0, header.records) ^ load32(from + FRAME_CRC_AT), covered);
+    *ret_salt =
+        crc_undo(frame_crc(from, 0, header.records) ^ load_le32(from + FRAME_CRC_AT), covered);
     return true;
 }

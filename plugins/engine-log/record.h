@@ -28,12 +28,24 @@
 
 #include <kvs/types.h>
 
+#include "bytes.h"
+#include "crc32c.h"
+
 #define FRAME_MAGIC         UINT32_C(0x3146564B) /* "KVF1" */
 #define FRAME_HEADER_BYTES  32u
 #define RECORD_HEADER_BYTES 24u
 #define RECORD_ALIGNMENT    8u
 #define RECORD_KEY_MAX      65536u
 #define RECORD_VALUE_MAX    (UINT64_C(64) << 20)
+
+/* Where a record's fields are. */
+#define RECORD_CRC_AT         0u
+#define RECORD_CRC_BYTES      4u
+#define RECORD_KEY_AT         4u /* its length, and the kind above it */
+#define RECORD_VALUE_AT       8u
+#define RECORD_SEQUENCE_AT    16u
+#define RECORD_KEY_BYTES_MASK UINT32_C(0x00FFFFFF)
+#define RECORD_KIND_SHIFT     24
 
 enum record_kind {
     RECORD_SET = 1,
@@ -73,14 +85,37 @@ uint32_t record_write(uint8_t *to, uint32_t salt, const struct record *record);
 void frame_write_header(uint8_t *frame, uint32_t salt, const struct frame_header *header);
 
 /* Reads the record at `from` without checking its CRC: for memory that was checked, or that a place
-   in the index leads to. False: its sizes cannot be (limit: bytes that may belong to it). */
-bool record_view(const uint8_t *from, uint64_t limit, struct record *ret_record);
+   in the index leads to. False: its sizes cannot be (limit: bytes that may belong to it). Inline, as
+   the next: each get does both. */
+static inline bool record_view(const uint8_t *from, uint64_t limit, struct record *ret_record)
+{
+    if (limit < RECORD_HEADER_BYTES)
+        return false;
+    uint32_t key_and_kind = load_le32(from + RECORD_KEY_AT);
+    uint64_t key_bytes = key_and_kind & RECORD_KEY_BYTES_MASK;
+    uint64_t value_bytes = load_le32(from + RECORD_VALUE_AT);
+    uint32_t kind = key_and_kind >> RECORD_KIND_SHIFT;
+    if (key_bytes == 0 || key_bytes > RECORD_KEY_MAX || value_bytes > RECORD_VALUE_MAX ||
+        (kind != RECORD_SET && kind != RECORD_TOMBSTONE) ||
+        record_bytes(key_bytes, value_bytes) > limit)
+        return false;
+    ret_record->sequence = load_le64(from + RECORD_SEQUENCE_AT);
+    ret_record->kind = (enum record_kind)kind;
+    ret_record->key = (struct kvs_bytes){from + RECORD_HEADER_BYTES, key_bytes};
+    ret_record->value = (struct kvs_bytes){from + RECORD_HEADER_BYTES + key_bytes, value_bytes};
+    return true;
+}
+
+/* Checks the CRC of a record that record_view accepted. */
+static inline bool record_is_sound(const uint8_t *from, uint32_t salt, const struct record *record)
+{
+    uint64_t bytes = record_bytes(record->key.len, record->value.len);
+    return crc32c(salt, from + RECORD_CRC_BYTES, bytes - RECORD_CRC_BYTES) ==
+           load_le32(from + RECORD_CRC_AT);
+}
 
 /* The length of the key that the header of a record names, whatever else it says. */
 uint32_t record_key_bytes(const uint8_t header[RECORD_HEADER_BYTES]);
-
-/* Checks the CRC of a record that record_view accepted. */
-bool record_is_sound(const uint8_t *from, uint32_t salt, const struct record *record);
 
 /* Reads a frame's header without checking any CRC, as record_view. False: it cannot be one. */
 bool frame_view(const uint8_t *from, uint64_t limit, struct frame_header *ret_header);

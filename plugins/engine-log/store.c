@@ -56,8 +56,7 @@ bool store_has_key(const struct kvs_db *db, uint64_t place, struct kvs_bytes key
     const struct segment *segment;
     const uint8_t *from = store_record_at(db, place, &segment);
     uint64_t limit = segment->bytes - place_offset_bytes(place);
-    return record_view(from, limit, ret_record) && ret_record->key.len == key.len &&
-           memcmp(ret_record->key.ptr, key.ptr, key.len) == 0;
+    return record_view(from, limit, ret_record) && bytes_equal(ret_record->key, key);
 }
 
 bool store_is_sound(const struct kvs_db *db, uint64_t place)

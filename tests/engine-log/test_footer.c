@@ -25,7 +25,7 @@ static int compare_entries(const void *a, const void *b)
 static void check_entry(const struct log_fixture *fixture, const struct segment *segment,
                         const struct footer_entry *entry)
 {
-    struct record record;
+    struct record record = {0};
     uint64_t offset = (uint64_t)entry->offset * FOOTER_UNIT;
     assert_true(record_view(segment->memory + offset, segment->bytes - offset, &record));
     assert_true(record_is_sound(segment->memory + offset, segment->salt, &record));

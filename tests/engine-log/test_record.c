@@ -104,7 +104,7 @@ static void put32(uint8_t *to, uint32_t value)
 static void test_limits(void **state)
 {
     (void)state;
-    uint8_t bytes[64] = {0};
+    uint8_t bytes[RECORD_HEADER_BYTES + RECORD_KEY_MAX] = {0}; /* where the value is said to be */
     struct record record;
     struct frame_header header;
     put32(bytes + 4, 8u | RECORD_SET << 24);
