@@ -27,6 +27,9 @@
 
 #define RECOVERY_THREADS_MAX 8
 
+/* Syncing so rarely, it does no harm that each sync writes a huge page where a small one would do. */
+#define HUGE_PAGES_INTERVAL_MS 200u
+
 /* ---- up ----------------------------------------------------------------------------------- */
 
 static void init_locks(struct kvs_db *db)
@@ -90,6 +93,9 @@ static void read_config(struct kvs_db *db, const struct kvs_engine_config *confi
     db->segment_bytes = option_u64(db->host, "segment-size", UINT64_C(256) << 20) & ~UINT64_C(4095);
     /* What is zero already need not be allocated by the sync that a write waits for. */
     db->zero_ahead = db->durability == KVS_DURABILITY_ALWAYS;
+    db->huge_pages =
+        db->durability == KVS_DURABILITY_NONE || (db->durability == KVS_DURABILITY_INTERVAL &&
+                                                  db->sync_interval_ms >= HUGE_PAGES_INTERVAL_MS);
 }
 
 static uint32_t recovery_threads(const struct kvs_engine_config *config)

@@ -69,6 +69,7 @@ kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_k
         .bytes = bytes,
         .birth = kind == SEGMENT_COMPACTED ? db->compact_birth : 0,
         .zero = zero,
+        .huge_pages = db->huge_pages || kind == SEGMENT_COMPACTED, /* that is synced once */
         .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
         .cancel = zero ? &db->keeper_cancel : NULL,
     };
@@ -151,6 +152,7 @@ kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_er
     if (status == KVS_OK)
         status = footer_write(segment, &entries, err);
     footer_entries_deinit(&entries);
+    segment_settle(segment);
     /* Without a footer the segment is as good, only slower to open. */
     if (status != KVS_OK && status != KVS_NO_SPACE && status != KVS_NO_MEMORY)
         return status;

@@ -221,7 +221,11 @@ static kvs_status segment_prepare(struct segment *segment, const struct segment_
         status = fill_with_zeros(segment->file, config, err);
     if (status == KVS_OK)
         status = disk_file_sync(segment->file, err);
-    return status == KVS_OK ? segment_map(segment, config->bytes, writable, err) : status;
+    if (status == KVS_OK)
+        status = segment_map(segment, config->bytes, writable, err);
+    if (status == KVS_OK && config->huge_pages) /* refused: small pages do as well */
+        (void)madvise(segment->memory, segment->bytes, MADV_HUGEPAGE);
+    return status;
 }
 
 static struct segment *segment_new(uint32_t number, uint64_t generation, struct kvs_bytes secret,
@@ -321,6 +325,11 @@ void segment_warm(const struct segment *segment, uint64_t offset, uint64_t bytes
 #else
     (void)madvise(segment->memory + offset, bytes, MADV_WILLNEED);
 #endif
+}
+
+void segment_settle(const struct segment *segment)
+{
+    (void)madvise(segment->memory, segment->bytes, MADV_NOHUGEPAGE);
 }
 
 void segment_free(struct segment *segment)

@@ -120,6 +120,7 @@ struct segment_config {
     uint64_t bytes; /* of the file; at least SEGMENT_HEADER_BYTES */
     uint64_t birth;
     bool zero;                      /* write zeros now, so that syncing appends is cheaper later */
+    bool huge_pages;                /* see segment_create */
     struct kvs_bytes secret;        /* the store's */
     const _Atomic uint32_t *cancel; /* not 0 while zeros are written: gives up with KVS_CLOSED */
 };
@@ -138,8 +139,14 @@ struct segment_header {
    is damaged. */
 bool segment_header_read(const uint8_t *from, struct segment_header *ret_header);
 
-/* Makes a segment's file with its header, reserves its space, syncs it (not the folder). On failure
-   the file is gone again. KVS_OK, KVS_NO_SPACE, KVS_IO, KVS_NO_MEMORY. */
+/*
+ * Makes a segment's file with its header, reserves its space, syncs it (not the folder). On failure
+ * the file is gone again. KVS_OK, KVS_NO_SPACE, KVS_IO, KVS_NO_MEMORY.
+ *
+ * huge_pages: the kernel is asked to keep the file in memory in huge pages and to map them as such, which
+ * saves a get most of its TLB misses and an append most of its page faults. Not for a segment that is
+ * synced every few records: the kernel writes the whole of a huge page of which a byte has changed.
+ */
 KVS_MUST_USE kvs_status segment_create(struct disk *disk, const struct segment_config *config,
                                        struct segment **ret_segment, struct kvs_error *err);
 
@@ -152,6 +159,10 @@ KVS_MUST_USE kvs_status segment_open(struct disk *disk, uint32_t number, uint64_
 /* Brings a part of a new segment's file into memory, so that nobody waits for it later. offset: a multiple
    of the page size. Behind the end nothing is done. It is no fault if it cannot be done. */
 void segment_warm(const struct segment *segment, uint64_t offset, uint64_t bytes);
+
+/* Nothing is written through its memory any more: what of it leaves memory comes back in small pages, as
+   what is read at random should. It is no fault if it cannot be done. */
+void segment_settle(const struct segment *segment);
 
 /* Unmaps, closes and frees; the file stays. NULL is fine. */
 void segment_free(struct segment *segment);

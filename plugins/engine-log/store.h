@@ -73,6 +73,7 @@ struct kvs_db {
     uint64_t sync_interval_ms;
     uint64_t segment_bytes;
     bool zero_ahead; /* write zeros into new segments */
+    bool huge_pages; /* segments in huge pages while they are written (segment.h) */
     bool read_only;
 
     /* Guarded by append_lock: the appender's. */
