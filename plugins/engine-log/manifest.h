@@ -80,7 +80,8 @@ const struct manifest_segment *manifest_find(const struct manifest *manifest, ui
 /*
  * Adds a segment or replaces what is known of it (by number), and removes one. Several changes
  * between manifest_begin and manifest_commit become durable together, or, after a crash, not at
- * all. Durable when manifest_commit gives KVS_OK.
+ * all. Durable when manifest_commit gives KVS_OK. A put that fails makes the commit fail, which
+ * ends the transaction all the same.
  *
  * A commit that fails leaves the segments as they were at manifest_begin. KVS_NO_SPACE and
  * KVS_NO_MEMORY: nothing changed on disk either, and a later commit may succeed. After any other
