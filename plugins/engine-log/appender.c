@@ -15,6 +15,9 @@
  *     write is durable: such a batch waits for the same commit round, even if it writes nothing.
  * I4  A batch that is queued is taken: who pushes it tries the lock afterwards, who lets go of the lock,
  *     for whatever reason it was held, looks at the queue afterwards.
+ * I5  A batch that needs a segment which is being made is in line with all that came after it, and is
+ *     decided anew when it is its turn: nothing of it was done. What is in line is looked at by whoever
+ *     lets go of the lock once `making` is 0.
  */
 #include "appender.h"
 
@@ -27,6 +30,7 @@
 #include "appender_internal.h"
 #include "committer.h"
 #include "keeper.h"
+#include "maker.h"
 #include "publish.h"
 #include "reader.h"
 
@@ -76,7 +80,8 @@ static uint64_t kept_for_removes(const struct kvs_db *db)
                : 0;
 }
 
-/* Makes room for a frame of `bytes`. removes_only: may use up what is kept for a full disk. */
+/* Makes room for a frame of `bytes`. removes_only: may use up what is kept for a full disk. KVS_BUSY: a
+   segment is being made (I5). */
 static kvs_status make_room(struct kvs_db *db, uint64_t bytes, bool removes_only,
                             struct kvs_error *err)
 {
@@ -84,7 +89,7 @@ static kvs_status make_room(struct kvs_db *db, uint64_t bytes, bool removes_only
     if (segment_room(db->active) >= bytes + kept)
         return KVS_OK;
     struct segment *segment;
-    kvs_status status = keeper_take_segment(db, bytes, removes_only, &segment, err);
+    kvs_status status = maker_take_segment(db, bytes, removes_only, &segment, err);
     if (status == KVS_OK)
         activate(db, segment);
     return status;
@@ -222,7 +227,7 @@ static void wait_for_disk(struct kvs_db *db, struct batch_plan *plan, bool publi
     db->unsynced_last = write;
 }
 
-/* Does everything for one batch. KVS_PENDING: it waits for the disk. */
+/* Does everything for one batch. KVS_PENDING: it waits for the disk. KVS_BUSY: nothing was done (I5). */
 static kvs_status append(struct kvs_db *db, struct kvs_batch *batch)
 {
     struct batch_plan plan = {.batch = batch};
@@ -239,7 +244,7 @@ static kvs_status append(struct kvs_db *db, struct kvs_batch *batch)
             publish_staged(db, &plan);
     }
     epoch_end();
-    if (plan.status < 0)
+    if (plan.status < 0 || plan.status == KVS_BUSY)
         return plan.status;
     bool always = db->durability == KVS_DURABILITY_ALWAYS;
     if (plan.waits || (plan.count > 0 && (always || (batch->flags & KVS_BATCH_DURABLE) != 0))) {
@@ -274,6 +279,60 @@ static struct write *queue_take(struct kvs_db *db)
     return oldest;
 }
 
+/* Fetches what the keys of the batch hold now, all at once. */
+static void prefetch(struct kvs_db *db, const struct kvs_batch *batch)
+{
+    if (batch->op_count > 1)
+        reader_prefetch(db, batch->ops, batch->op_count);
+}
+
+/* Puts a batch in line for a segment (I5). */
+static void stall(struct kvs_db *db, struct write *write)
+{
+    write->next = NULL;
+    if (db->stalled_last != NULL)
+        db->stalled_last->next = write;
+    else
+        db->stalled_first = write;
+    db->stalled_last = write;
+}
+
+/* Appends a batch when it is its turn. KVS_PENDING: it waits for the disk, for which *ret_waits is set, or
+   is in line. */
+static kvs_status append_in_turn(struct kvs_db *db, struct kvs_batch *batch, bool *ret_waits)
+{
+    kvs_status status = db->stalled_first != NULL ? KVS_BUSY : append(db, batch);
+    *ret_waits = *ret_waits || status == KVS_PENDING;
+    if (status != KVS_BUSY)
+        return status;
+    stall(db, write_of(batch));
+    return KVS_PENDING;
+}
+
+/* Appends a list of batches. */
+static void append_all(struct kvs_db *db, struct write *list, bool *ret_waits)
+{
+    while (list != NULL) {
+        struct write *next = list->next; /* the batch is gone once it is complete */
+        struct kvs_batch *batch = batch_of(list);
+        prefetch(db, batch); /* so far its records went to another CPU's cache */
+        kvs_status status = append_in_turn(db, batch, ret_waits);
+        if (status != KVS_PENDING)
+            batch->complete(batch->arg, batch, status);
+        list = next;
+    }
+}
+
+/* Appends what is in line, if it need not wait any more. */
+static void append_stalled(struct kvs_db *db, bool *ret_waits)
+{
+    if (db->stalled_first == NULL || atomic_load_explicit(&db->making, memory_order_acquire) != 0)
+        return;
+    struct write *list = db->stalled_first;
+    db->stalled_first = db->stalled_last = NULL;
+    append_all(db, list, ret_waits);
+}
+
 /* How long the caller is to wait for what was appended; small debts are left to grow. */
 static uint64_t take_debt(struct kvs_db *db)
 {
@@ -294,13 +353,6 @@ static void pay(uint64_t debt_ns)
     (void)nanosleep(&pause, NULL);
 }
 
-/* Fetches what the keys of the batch hold now, all at once. */
-static void prefetch(struct kvs_db *db, const struct kvs_batch *batch)
-{
-    if (batch->op_count > 1)
-        reader_prefetch(db, batch->ops, batch->op_count);
-}
-
 /* Appends what is queued until nothing is. The lock is held at the start and not at the end. True:
    something waits for the disk. */
 static bool drain_and_unlock(struct kvs_db *db, uint64_t *ret_debt_ns)
@@ -308,17 +360,8 @@ static bool drain_and_unlock(struct kvs_db *db, uint64_t *ret_debt_ns)
     bool waits = false;
     uint64_t debt_ns = 0;
     for (;;) {
-        for (struct write *each = queue_take(db); each != NULL;) {
-            struct write *next = each->next; /* the batch is gone once it is complete */
-            struct kvs_batch *batch = batch_of(each);
-            prefetch(db, batch); /* so far its records went to another CPU's cache */
-            kvs_status status = append(db, batch);
-            if (status == KVS_PENDING)
-                waits = true;
-            else
-                batch->complete(batch->arg, batch, status);
-            each = next;
-        }
+        append_stalled(db, &waits);
+        append_all(db, queue_take(db), &waits);
         debt_ns += take_debt(db);
         (void)pthread_mutex_unlock(&db->append_lock);
         /* I4: one that was pushed before we let go saw the lock taken. */
@@ -339,16 +382,20 @@ void appender_unlock(struct kvs_db *db)
 
 kvs_status appender_roll(struct kvs_db *db, struct kvs_error *err)
 {
-    kvs_status status = KVS_OK;
-    (void)pthread_mutex_lock(&db->append_lock);
-    if (db->active->records > 0) {
-        struct segment *segment;
-        status = keeper_take_segment(db, 0, true, &segment, err);
-        if (status == KVS_OK)
-            activate(db, segment);
+    for (;;) {
+        kvs_status status = KVS_OK;
+        (void)pthread_mutex_lock(&db->append_lock);
+        if (db->active->records > 0) {
+            struct segment *segment;
+            status = maker_take_segment(db, 0, true, &segment, err);
+            if (status == KVS_OK)
+                activate(db, segment);
+        }
+        appender_unlock(db);
+        if (status != KVS_BUSY)
+            return status;
+        maker_await(db);
     }
-    appender_unlock(db);
-    return status;
 }
 
 struct segment *appender_finish(struct kvs_db *db)
@@ -390,8 +437,8 @@ kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ba
     uint64_t debt_ns = 0;
     prefetch(db, batch);
     if (pthread_mutex_trylock(&db->append_lock) == 0) {
-        status = append(db, batch);
-        waits = drain_and_unlock(db, &debt_ns) || status == KVS_PENDING;
+        status = append_in_turn(db, batch, &waits);
+        waits = drain_and_unlock(db, &debt_ns) || waits;
     } else {
         queue_push(db, write_of(batch));
         status = KVS_PENDING;
@@ -438,11 +485,17 @@ static kvs_status write_single(struct kvs_db *db, struct single *single, struct 
         .err = err,
     };
     /* The caller waits in any case, so it waits for the lock and takes the queue along. */
-    (void)pthread_mutex_lock(&db->append_lock);
-    kvs_status status = append(db, &single->batch);
+    kvs_status status;
     uint64_t debt_ns;
-    if (drain_and_unlock(db, &debt_ns))
-        committer_want_round(db);
+    for (;;) {
+        (void)pthread_mutex_lock(&db->append_lock);
+        status = db->stalled_first != NULL ? KVS_BUSY : append(db, &single->batch);
+        if (drain_and_unlock(db, &debt_ns))
+            committer_want_round(db);
+        if (status != KVS_BUSY) /* I5 */
+            break;
+        maker_await(db);
+    }
     if (status == KVS_PENDING) {
         committer_wait(db, &single->status);
         status = single->status;

@@ -26,6 +26,7 @@
 
 #include "committer.h"
 #include "keeper.h"
+#include "maker.h"
 #include "space.h"
 
 #define FRAME_BYTES_MAX ((uint64_t)256 << 10) /* copied before the slots are moved */
@@ -186,11 +187,11 @@ static kvs_status output_room(struct copier *copier, uint64_t record_size, struc
     if (bytes < least)
         bytes = (least + 4095) / 4096 * 4096;
     status = keeper_make_segment(db, bytes, SEGMENT_COMPACTED, false, &db->compact_output, err);
-    if (status != KVS_NO_SPACE || !keeper_lend_spare(db))
+    if (status != KVS_NO_SPACE || !maker_lend_spare(db))
         return status;
     /* The spare's space is kept for this. */
     status = keeper_make_segment(db, bytes, SEGMENT_COMPACTED, false, &db->compact_output, err);
-    keeper_return_spare(db);
+    maker_return_spare(db);
     return status;
 }
 

@@ -17,6 +17,7 @@
 #include "committer.h"
 #include "compactor.h"
 #include "keeper.h"
+#include "maker.h"
 #include "publish.h"
 #include "reader.h"
 #include "recovery.h"
@@ -53,6 +54,8 @@ static void init_locks(struct kvs_db *db)
     (void)pthread_cond_init(&db->commit_wanted, &monotonic);
     (void)pthread_cond_init(&db->keeper_wanted, &monotonic);
     (void)pthread_cond_init(&db->keeper_done, &monotonic);
+    (void)pthread_cond_init(&db->maker_wanted, &monotonic);
+    (void)pthread_cond_init(&db->maker_done, &monotonic);
     (void)pthread_mutexattr_destroy(&adaptive);
     (void)pthread_condattr_destroy(&monotonic);
 }
@@ -72,6 +75,8 @@ static void deinit_locks(struct kvs_db *db)
     (void)pthread_cond_destroy(&db->commit_wanted);
     (void)pthread_cond_destroy(&db->keeper_wanted);
     (void)pthread_cond_destroy(&db->keeper_done);
+    (void)pthread_cond_destroy(&db->maker_wanted);
+    (void)pthread_cond_destroy(&db->maker_done);
 }
 
 static uint64_t option_u64(const struct kvs_host *host, const char *name, uint64_t otherwise)
@@ -111,6 +116,8 @@ static kvs_status start(struct kvs_db *db, struct kvs_error *err)
     if (status == KVS_OK)
         status = keeper_start(db, err);
     if (status == KVS_OK)
+        status = maker_start(db, err);
+    if (status == KVS_OK)
         status = committer_start(db, err);
     if (status == KVS_OK)
         status = compactor_start(db, err);
@@ -141,6 +148,7 @@ static void store_free(struct kvs_db *db)
     committer_stop(db);
     if (db->epoch != NULL)
         epoch_barrier(db->epoch);
+    maker_stop(db);
     keeper_stop(db);
     index_free(db->index);
     epoch_free(db->epoch);
@@ -201,14 +209,14 @@ static kvs_status engine_sync(struct kvs_db *db, struct kvs_error *err)
    ahead. */
 static void close_segments(struct kvs_db *db)
 {
+    maker_stop(db);
     struct segment *empty = appender_finish(db);
     (void)!committer_sync(db, NULL);
     committer_stop(db);
     epoch_barrier(db->epoch);
     keeper_stop(db);
     keeper_discard_empty(db, empty);
-    keeper_discard_empty(db, db->spare);
-    db->spare = NULL;
+    maker_discard(db);
     if (store_check_writable(db, NULL) == KVS_OK)
         recovery_index_save(db);
 }

@@ -1,7 +1,7 @@
 /*
- * Keeping segments: making them ahead of use, sealing complete ones, removing dropped ones, and the
- * manifest that says which there are. Most of it happens on the keeper's thread, so that no writer
- * waits for it.
+ * Keeping segments: sealing complete ones, removing dropped ones, and the manifest that says which there
+ * are. Most of it happens on the keeper's thread, so that no writer waits for it. What is made ahead of use
+ * is the maker's (maker.h).
  */
 #ifndef ENGINE_LOG_KEEPER_H
 #define ENGINE_LOG_KEEPER_H
@@ -10,31 +10,17 @@
 
 #define KEEPER_STEP_BYTES (UINT64_C(8) << 20)
 
-/* Starts the thread, which makes the first spare. KVS_OK, KVS_NO_MEMORY (no thread to be had). */
+/* Starts the thread. KVS_OK, KVS_NO_MEMORY (no thread to be had). */
 KVS_MUST_USE kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err);
 /* Seals what is complete, removes what is dropped, and ends the thread. One that was not started is
    fine. */
 void keeper_stop(struct kvs_db *db);
-
-/*
- * Gives an empty segment with room for a frame of `bytes`: the spare, or one made on the spot.
- * removes_only: for writes that lead to less: they may have the last one that the disk has room for.
- * KVS_OK; KVS_NO_SPACE, KVS_NO_MEMORY (descriptors too; it is tried again by itself); KVS_IO, which has
- * turned the store read-only.
- */
-KVS_MUST_USE kvs_status keeper_take_segment(struct kvs_db *db, uint64_t bytes, bool removes_only,
-                                            struct segment **ret_segment, struct kvs_error *err);
 
 /* Makes a segment, durably: its file and its place in the manifest, the table too. A
    compacted one's birth is compact_birth. */
 KVS_MUST_USE kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes,
                                             enum segment_kind kind, bool zero,
                                             struct segment **ret_segment, struct kvs_error *err);
-
-/* Gives up the spare, so that a segment can be made with its space on a full disk, and makes no other
-   until keeper_return_spare. False: there is none to be had. The compactor's thread. */
-KVS_MUST_USE bool keeper_lend_spare(struct kvs_db *db);
-void keeper_return_spare(struct kvs_db *db);
 
 /* Takes segments (linked by next) to which nobody appends any more, to be sealed. synced: all their
    content is durable and published; otherwise they are only kept until the store closes. */

@@ -69,7 +69,8 @@ kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_k
         .zero = zero,
         .huge_pages = db->huge_pages || kind == SEGMENT_COMPACTED, /* that is synced once */
         .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
-        .cancel = zero ? &db->keeper_cancel : NULL,
+        .cancel = zero ? &db->maker_cancel : NULL,
+        .hurry = zero ? &db->maker_hurry : NULL,
     };
     (void)pthread_mutex_lock(&db->manifest_lock);
     kvs_status status = pick_number(db, &config.number, err);

@@ -143,16 +143,23 @@ static bool is_cancelled(const struct segment_config *config)
            atomic_load_explicit(config->cancel, memory_order_relaxed) != 0;
 }
 
-static kvs_status fill_with_zeros(struct disk_file *file, const struct segment_config *config,
+static bool is_in_a_hurry(const struct segment_config *config)
+{
+    return config->hurry != NULL && atomic_load_explicit(config->hurry, memory_order_relaxed) != 0;
+}
+
+/* Writes zeros up to the end, or until somebody waits for the segment. */
+static kvs_status fill_with_zeros(struct segment *segment, const struct segment_config *config,
                                   struct kvs_error *err)
 {
+    struct disk_file *file = segment->file;
     uint64_t from = SEGMENT_HEADER_BYTES;
     uint64_t to = config->bytes;
     uint8_t *zeros = calloc(1, ZERO_CHUNK);
     if (zeros == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     kvs_status status = KVS_OK;
-    while (from < to && status == KVS_OK) {
+    while (from < to && status == KVS_OK && !is_in_a_hurry(config)) {
         uint64_t bytes = to - from < ZERO_CHUNK ? to - from : ZERO_CHUNK;
         status = is_cancelled(config) ? KVS_CLOSED : disk_file_write(file, from, zeros, bytes, err);
         from += bytes;
@@ -161,6 +168,7 @@ static kvs_status fill_with_zeros(struct disk_file *file, const struct segment_c
             status = disk_file_sync(file, err);
     }
     free(zeros);
+    segment->warmed = from < to ? from / ZERO_CHUNK * ZERO_CHUNK : to; /* they are in memory */
     return status;
 }
 
@@ -218,7 +226,7 @@ static kvs_status segment_prepare(struct segment *segment, const struct segment_
     if (status == KVS_OK)
         status = disk_file_write(segment->file, 0, header, sizeof(header), err);
     if (status == KVS_OK && config->zero && writable)
-        status = fill_with_zeros(segment->file, config, err);
+        status = fill_with_zeros(segment, config, err);
     if (status == KVS_OK)
         status = disk_file_sync(segment->file, err);
     if (status == KVS_OK)

@@ -123,6 +123,8 @@ struct segment_config {
     bool huge_pages;                /* see segment_create */
     struct kvs_bytes secret;        /* the store's */
     const _Atomic uint32_t *cancel; /* not 0 while zeros are written: gives up with KVS_CLOSED */
+    const _Atomic uint32_t
+        *hurry; /* or NULL; not 0 while zeros are written: the rest stays as reserved */
 };
 
 /* What a segment's header says. */

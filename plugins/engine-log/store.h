@@ -2,8 +2,8 @@
  * One open store: what the parts of the engine share. Each part has its own file and header; this
  * one says which field belongs to whom.
  *
- * Threads: any number of callers; the committer (committer.c), the keeper (keeper.c), the compactor
- * (compactor.c), the epoch's thread.
+ * Threads: any number of callers; the committer (committer.c), the keeper (keeper.c), the maker
+ * (maker.c), the compactor (compactor.c), the epoch's thread.
  *
  * Locks, in the order in which they may be taken together:
  *     compact_lock  >  append_lock  >  commit_lock  >  manifest_lock  >  keeper_lock  >  publish_lock
@@ -46,7 +46,7 @@ struct segment_queue {
     uint64_t done;
 };
 
-/* How the last try to make a segment failed; status KVS_OK: it did not. */
+/* How a try to make a segment failed; status KVS_OK: it did not. */
 struct make_failure {
     kvs_status status;
     int32_t os_errno;
@@ -85,6 +85,8 @@ struct kvs_db {
     uint64_t staged_cap;
     uint8_t *scratch; /* a frame, where the active segment is not mapped for writing */
     uint64_t scratch_cap;
+    struct write *stalled_first; /* not appended: they wait, in order, for a segment that is made */
+    struct write *stalled_last;
     struct write *unsynced_first; /* appended, waiting for the disk */
     struct write *unsynced_last;
     struct segment *rolled; /* complete, not yet synced; newest first */
@@ -129,13 +131,27 @@ struct kvs_db {
     bool has_kept;        /* kept_number is an entry without a file (keeper.c, I5) */
     uint32_t kept_number;
 
-    /* Guarded by keeper_lock, which nobody holds while he waits for the disk. */
+    /* Guarded by keeper_lock, which nobody holds while he waits for the disk: the keeper's and the
+       maker's. */
     _Alignas(64) pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wanted;
     pthread_cond_t keeper_done;
-    struct segment *spare; /* made, in the manifest, empty */
-    bool spare_lent;       /* its space went to the compactor: none is to be made now */
-    struct make_failure make_failure;
+    struct segment *spare;            /* made, in the manifest, empty */
+    bool spare_lent;                  /* its space went to the compactor: none is to be made now */
+    uint64_t wanted_bytes;            /* of a segment that the appender waits for; 0: it does not */
+    struct segment *large;            /* made for a value that is too large for a spare */
+    struct make_failure make_failure; /* of the last try */
+    struct make_failure make_answer;  /* the same, for who asked for it; not told yet */
+    pthread_cond_t maker_wanted;
+    pthread_cond_t maker_done;
+    bool maker_stop;
+    bool maker_runs;
+    pthread_t maker;
+    /* Not 0 while wanted_bytes is not. Written under the lock; read by the holder of append_lock,
+       acquire: what was asked for is there, or why not. */
+    _Atomic uint32_t making;
+    _Atomic uint32_t maker_hurry;  /* somebody waits: write no more zeros ahead; relaxed */
+    _Atomic uint32_t maker_cancel; /* set by maker_stop: what takes long gives up; relaxed */
     /* spare is NULL. Written under the lock, read by the appender, relaxed: only how soon. */
     _Atomic uint32_t has_no_spare;
     struct segment_queue complete; /* to be sealed */
@@ -149,7 +165,6 @@ struct kvs_db {
     bool keeper_stop;
     bool keeper_runs;
     pthread_t keeper;
-    _Atomic uint32_t keeper_cancel; /* set by keeper_stop: what takes long gives up; relaxed */
 
     /* Guarded by compact_lock: the compactor's (compactor.c). The lock comes before all others. */
     _Alignas(64) pthread_mutex_t compact_lock;

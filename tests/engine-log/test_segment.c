@@ -124,6 +124,24 @@ static void zeros_are_written_ahead(void **state)
     assert_int_equal(KVS_MISSING, disk_remove(fixture->db->disk, NAME, NULL));
 }
 
+/* Somebody waits for the segment: what no zeros were written to is reserved, and reads as zeros too. */
+static void no_zeros_in_a_hurry(void **state)
+{
+    const struct log_fixture *fixture = *state;
+    struct segment_config config = config_of(fixture);
+    _Atomic uint32_t hurry = 1;
+    struct segment *segment = NULL;
+    config.zero = true;
+    config.hurry = &hurry;
+    uint64_t before = disk_faulty_calls(fixture->db->disk, DISK_CALL_WRITE);
+    assert_int_equal(KVS_OK, segment_create(fixture->db->disk, &config, &segment, NULL));
+    assert_int_equal(before + 1, disk_faulty_calls(fixture->db->disk, DISK_CALL_WRITE));
+    assert_int_equal(0, segment->warmed);
+    assert_int_equal(0, segment->memory[BYTES - 1]);
+    assert_true(segment->writable);
+    segment_free(segment);
+}
+
 static void another_one_is_refused(void **state)
 {
     const struct log_fixture *fixture = *state;
@@ -232,6 +250,7 @@ int main(void)
         cmocka_unit_test(names),
         cmocka_unit_test_setup_teardown(what_was_made_is_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(zeros_are_written_ahead, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_zeros_in_a_hurry, setup, teardown),
         cmocka_unit_test_setup_teardown(another_one_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_leave_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(without_reserving, setup, teardown),
