@@ -80,6 +80,8 @@ kvs_status manifest_decode_header(const uint8_t *from, uint64_t bytes,
                              format, MANIFEST_FORMAT);
     if (format != MANIFEST_FORMAT || header_bytes != MANIFEST_HEADER_BYTES)
         return header_corrupt(err, 8, "there is no such format");
+    if (load_le64(from + 16) > MANIFEST_GENERATION_MAX)
+        return header_corrupt(err, 16, "no generation is so large");
     ret_header->next_generation = load_le64(from + 16);
     ret_header->rewrites = load_le64(from + 24);
     memcpy(ret_header->secret, from + 32, MANIFEST_SECRET_BYTES);

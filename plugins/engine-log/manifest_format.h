@@ -37,6 +37,11 @@
 #define MANIFEST_ENTRY_BYTES  64u
 #define MANIFEST_FRAME_ALIGN  8u /* offsets of frames */
 
+#define MANIFEST_NUMBER_MAX 0xFFFFFu /* of a segment: the index has 20 bits for it */
+
+/* No store comes to larger ones, and counting on from here does not begin anew. */
+#define MANIFEST_GENERATION_MAX (UINT64_C(1) << 63)
+
 struct manifest_header {
     uint64_t next_generation;
     uint64_t rewrites;

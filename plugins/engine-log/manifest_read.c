@@ -40,10 +40,14 @@ static kvs_status manifest_apply(struct manifest *manifest, const uint8_t *entry
                              offset);
     if (status != KVS_OK)
         return manifest_damaged(offset, "an entry's checksum is wrong", err);
+    if (segment.number > MANIFEST_NUMBER_MAX)
+        return manifest_damaged(offset, "no segment has such a number", err);
     if (removes) {
         manifest_table_remove(&manifest->live, segment.number);
         return KVS_OK;
     }
+    if (segment.generation > MANIFEST_GENERATION_MAX)
+        return manifest_damaged(offset, "no generation is so large", err);
     if (segment.generation >= manifest->next_generation)
         manifest->next_generation = segment.generation + 1;
     if (!manifest_table_put(&manifest->live, &segment))
@@ -64,6 +68,8 @@ static kvs_status manifest_replay(struct manifest *manifest, struct manifest_rea
             if (status != KVS_OK)
                 return status;
         }
+        if (frame.next_generation > MANIFEST_GENERATION_MAX)
+            return manifest_damaged(reader->at, "no generation is so large", err);
         if (frame.next_generation > manifest->next_generation)
             manifest->next_generation = frame.next_generation;
         if (frame.durable > manifest->durable)

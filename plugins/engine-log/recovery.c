@@ -23,11 +23,14 @@
 #include <string.h>
 
 #include "keeper.h"
+#include "manifest_format.h"
 #include "progress.h"
 #include "recovery_index.h"
 #include "scan.h"
 
 #define COPY_BYTES ((uint64_t)1 << 20)
+
+_Static_assert(MANIFEST_NUMBER_MAX == SEGMENT_NUMBER_COUNT - 1, "what the manifest lets through");
 
 /* One segment while it is being recovered. */
 struct found {

@@ -287,15 +287,108 @@ static void a_later_format(void **state)
     free(content.data);
 }
 
+/* The checksum of the frame at an offset, for what its bytes are now. */
+static void mend_frame(struct content *content, uint64_t at)
+{
+    uint8_t *frame = content->data + at;
+    const struct manifest_frame what = {load_le32(frame + 8), load_le64(frame + 16),
+                                        load_le64(frame + 24)};
+    manifest_encode_frame(frame, &what, load_le32(content->data + MANIFEST_HEADER_BYTES - 4), at);
+}
+
+/* Where the first frame with an entry is. */
+static uint64_t find_entry_frame(const struct content *content)
+{
+    uint64_t at = MANIFEST_HEADER_BYTES;
+    while (load_le32(content->data + at + 8) == 0)
+        at += MANIFEST_FRAME_BYTES;
+    return at;
+}
+
+/* An entry whose own checksum is wrong in a frame whose checksum is right, as when it was written
+   from memory that had failed: no store is opened by what it says. */
+static void a_wrong_entry_in_a_sound_frame(void **state)
+{
+    struct folder *folder = *state;
+    struct test_error error;
+    struct manifest *manifest = must_create(folder->disk);
+    put_one(manifest, 1);
+    manifest_free(manifest);
+    struct content content = content_of(folder->real, MANIFEST_NAME);
+    uint64_t frame = find_entry_frame(&content);
+    for (uint32_t byte = 0; byte < MANIFEST_ENTRY_BYTES; byte++) {
+        content.data[frame + MANIFEST_FRAME_BYTES + byte] ^= 0x10;
+        mend_frame(&content, frame);
+        put_content(folder->real, MANIFEST_NAME, content.data, content.bytes);
+        assert_status(KVS_CORRUPT, open_fails(folder->disk, &error), &error);
+        assert_non_null(strstr(error.message, "an entry's checksum is wrong"));
+        content.data[frame + MANIFEST_FRAME_BYTES + byte] ^= 0x10;
+    }
+    mend_frame(&content, frame);
+    put_content(folder->real, MANIFEST_NAME, content.data, content.bytes);
+    manifest_free(must_open(folder->disk, true));
+    free(content.data);
+}
+
+/* An index has no room for it. */
+static void a_number_that_cannot_be(void **state)
+{
+    struct folder *folder = *state;
+    struct test_error error;
+    struct manifest *manifest = must_create(folder->disk);
+    put_one(manifest, 1);
+    manifest_free(manifest);
+    struct content content = content_of(folder->real, MANIFEST_NAME);
+    uint64_t frame = find_entry_frame(&content);
+    struct manifest_segment segment = {.number = MANIFEST_NUMBER_MAX + 1, .generation = 1};
+    manifest_encode_put(content.data + frame + MANIFEST_FRAME_BYTES, &segment);
+    mend_frame(&content, frame);
+    put_content(folder->real, MANIFEST_NAME, content.data, content.bytes);
+    assert_status(KVS_CORRUPT, open_fails(folder->disk, &error), &error);
+    free(content.data);
+}
+
+/* Counting on would begin anew, and a number would be given twice (manifest.c, M4). */
+static void a_generation_that_cannot_be(void **state)
+{
+    struct folder *folder = *state;
+    struct test_error error;
+    struct manifest *manifest = must_create(folder->disk);
+    put_one(manifest, 1);
+    manifest_free(manifest);
+    struct content content = content_of(folder->real, MANIFEST_NAME);
+    uint64_t frame = find_entry_frame(&content);
+    struct manifest_segment segment = {.number = 1, .generation = UINT64_MAX};
+    uint8_t entry[MANIFEST_ENTRY_BYTES];
+    memcpy(entry, content.data + frame + MANIFEST_FRAME_BYTES, sizeof(entry));
+    manifest_encode_put(content.data + frame + MANIFEST_FRAME_BYTES, &segment);
+    mend_frame(&content, frame);
+    put_content(folder->real, MANIFEST_NAME, content.data, content.bytes);
+    assert_status(KVS_CORRUPT, open_fails(folder->disk, &error), &error);
+    memcpy(content.data + frame + MANIFEST_FRAME_BYTES, entry, sizeof(entry));
+    store_le64(content.data + frame + 24, UINT64_MAX);
+    mend_frame(&content, frame);
+    put_content(folder->real, MANIFEST_NAME, content.data, content.bytes);
+    assert_status(KVS_CORRUPT, open_fails(folder->disk, &error), &error);
+    free(content.data);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(torn_at_every_byte),         TEST(damage_in_the_middle),
-        TEST(every_flipped_bit),          TEST(every_flipped_bit_of_an_unsealed_file),
-        TEST(a_seal_lost_before_a_frame), TEST(a_stale_frame),
-        TEST(a_frame_at_another_place),   TEST(a_later_format),
+        TEST(torn_at_every_byte),
+        TEST(damage_in_the_middle),
+        TEST(every_flipped_bit),
+        TEST(every_flipped_bit_of_an_unsealed_file),
+        TEST(a_seal_lost_before_a_frame),
+        TEST(a_stale_frame),
+        TEST(a_frame_at_another_place),
+        TEST(a_later_format),
+        TEST(a_wrong_entry_in_a_sound_frame),
+        TEST(a_generation_that_cannot_be),
+        TEST(a_number_that_cannot_be),
     };
     return cmocka_run_group_tests_name("engine-log-manifest-damage", tests, NULL, NULL);
 }
