@@ -21,6 +21,13 @@
 
 #define LOADING_TEXT_MAX 128u
 
+/* How far the opening of the store is. */
+struct loading {
+    int64_t started_ms; /* Unix time; 0: not yet */
+    uint64_t done;      /* of total, in whatever the engine counts; total 0: not known */
+    uint64_t total;
+};
+
 /* What commands need of the server around them. Read-only while it serves. */
 struct command_context {
     struct store *store;
@@ -31,6 +38,8 @@ struct command_context {
     void *visit_stats_arg;
     /* Writes why the store is not open yet and how far it is, terminated. Any thread. */
     void (*format_loading)(void *arg, char *text, size_t text_size);
+    /* The same as figures. */
+    void (*show_loading)(void *arg, struct loading *ret);
     void *loading_arg;
     struct hooks hooks;
     const struct resp_table *resp_commands; /* of the Redis protocol */

@@ -20,11 +20,13 @@
 #include "command/command.h"
 #include "command/figures.h"
 #include "command/redis_version.h"
+#include "command/store.h"
 #include "command/word.h"
 #include "protocol/resp_reply.h"
 
-#define LINE_MAX_SIZE 512u
-#define SECONDS_A_DAY 86400u
+#define LINE_MAX_SIZE   512u
+#define SECONDS_A_DAY   86400u
+#define LOADING_ETA_MAX 86400u /* seconds */
 
 /* What is written so far, and where it comes from. */
 struct page {
@@ -139,10 +141,38 @@ static void add_memory(struct page *page)
         "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:1.00\r\nmem_allocator:libc\r\n");
 }
 
+/* Seconds that opening the store may still take: at least 1, after which clients ask again. */
+static uint64_t loading_eta(const struct loading *loading, int64_t now_ms)
+{
+    if (loading->done == 0 || now_ms <= loading->started_ms)
+        return 1;
+    double elapsed_s = (double)(now_ms - loading->started_ms) / 1000.0;
+    double eta_s = elapsed_s * (double)(loading->total - loading->done) / (double)loading->done;
+    return eta_s < 1 ? 1 : eta_s > LOADING_ETA_MAX ? LOADING_ETA_MAX : (uint64_t)eta_s;
+}
+
+/* ioredis waits until this says that the store is open. */
+static void add_loading(struct page *page)
+{
+    const struct command_context *context = page->call->context;
+    bool is_loading = context->show_loading != NULL && !store_is_open(context->store);
+    add(page, "loading:%d\r\nasync_loading:0\r\n", is_loading);
+    if (!is_loading)
+        return;
+    struct loading loading = {0};
+    context->show_loading(context->loading_arg, &loading);
+    add_number(page, "loading_start_time", (uint64_t)loading.started_ms / 1000);
+    add_number(page, "loading_total_bytes", loading.total);
+    add_number(page, "loading_loaded_bytes", loading.done);
+    add(page, "loading_loaded_perc:%.2f\r\n",
+        loading.total > 0 ? (double)loading.done * 100.0 / (double)loading.total : 0.0);
+    add_number(page, "loading_eta_seconds", loading_eta(&loading, page->call->now_ms));
+}
+
 static void add_persistence(struct page *page)
 {
     const struct save_state *save = &page->save;
-    add(page, "loading:0\r\nasync_loading:0\r\n");
+    add_loading(page);
     add_number(page, "rdb_bgsave_in_progress", save->running);
     add_number(page, "rdb_last_save_time", (uint64_t)save->last_success_s);
     add(page, "rdb_last_bgsave_status:%s\r\n", save->last_failed ? "err" : "ok");

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 static void note_progress(void *arg, uint64_t done, uint64_t total)
 {
     struct server_state *state = arg;
@@ -22,6 +24,7 @@ kvs_status opening_begin(struct opening *opening, struct kvs_error *err)
 {
     opening->error = (struct kvs_error)KVS_ERROR_INIT(opening->message);
     opening->message[0] = '\0';
+    atomic_store_explicit(&opening->state->load_started_ms, clock_unix_ms(), memory_order_relaxed);
     opening->config.progress = note_progress;
     opening->config.progress_arg = opening->state;
     int code = pthread_create(&opening->thread, NULL, open_store, opening);

@@ -288,6 +288,7 @@ static kvs_status bring_up(struct kvs_server *server, const struct settings *set
         .visit_stats = server_stats_visit,
         .visit_stats_arg = &server->stats,
         .format_loading = server_state_format_loading,
+        .show_loading = server_state_show_loading,
         .loading_arg = &server->state,
         .hooks = administration_hooks(&server->administration),
     };

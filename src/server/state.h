@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "command/command.h"
+
 enum server_phase {
     SERVER_LOADING, /* the store is being opened */
     SERVER_READY,
@@ -21,9 +23,12 @@ struct server_state {
     /* Written by the thread that opens the store; done of total units, total 0: not known. */
     _Atomic uint64_t load_done;
     _Atomic uint64_t load_total;
+    _Atomic int64_t load_started_ms; /* Unix time */
 };
 
 /* "the store is being opened: 37 %"; terminated. Its arg is the struct server_state. */
 void server_state_format_loading(void *state, char *text, size_t text_size);
+/* The same as figures, which may belong to different moments. */
+void server_state_show_loading(void *state, struct loading *ret);
 
 #endif

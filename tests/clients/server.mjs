@@ -59,13 +59,15 @@ async function start(engine) {
   }
 }
 
-// Runs { name: async (server) => ... } one after the other against one server.
-export async function run(tests) {
+// Runs { name: async (server) => ... } one after the other against one server; with noServer, tests
+// that have their own.
+export const noServer = { stop: async () => {} };
+export async function run(tests, given) {
   const target = process.argv[2] ?? "log";
   const [host, port] = target.split(":");
-  const server = port
+  const server = given ?? (port
     ? { host, port: Number(port), stop: async () => {} }
-    : await start(target);
+    : await start(target));
   let failed = 0;
   for (const [name, test] of Object.entries(tests)) {
     const late = pause(WAIT_MS).then(() => {

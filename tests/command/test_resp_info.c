@@ -77,6 +77,38 @@ static void all_usual_sections_are_there(void **state)
     conversation_end(&talk);
 }
 
+/* 30 seconds for 3 of 4 parts: 10 more. */
+static void show_loading(void *arg, struct loading *ret)
+{
+    const uint64_t *done = arg;
+    *ret = (struct loading){
+        .started_ms = CONVERSATION_NOW_MS - 30000, .done = *done, .total = *done > 0 ? 4 : 0};
+}
+
+static void loading_is_told_with_what_is_left(void **state)
+{
+    (void)state;
+    struct conversation talk;
+    uint64_t done = 3;
+    begin(&talk);
+    talk.context.show_loading = show_loading;
+    talk.context.loading_arg = &done;
+    conversation_expect_part(&talk, "INFO persistence",
+                             "# Persistence\r\nloading:1\r\nasync_loading:0\r\n"
+                             "loading_start_time:1699999975\r\nloading_total_bytes:4\r\n"
+                             "loading_loaded_bytes:3\r\nloading_loaded_perc:75.00\r\n"
+                             "loading_eta_seconds:10\r\n");
+    done = 0; /* nothing is known */
+    conversation_expect_part(&talk, "INFO persistence",
+                             "loading_loaded_perc:0.00\r\nloading_eta_seconds:1\r\n");
+    done = 4; /* nearly there: clients ask again in a second */
+    conversation_expect_part(&talk, "INFO persistence",
+                             "loading_loaded_perc:100.00\r\nloading_eta_seconds:1\r\n");
+    atomic_store(&talk.no_store.is_open, true);
+    conversation_expect_part(&talk, "INFO persistence", "loading:0\r\nasync_loading:0\r\nrdb_");
+    conversation_end(&talk);
+}
+
 static void one_section_comes_alone(void **state)
 {
     (void)state;
@@ -112,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_usual_sections_are_there),
+        cmocka_unit_test(loading_is_told_with_what_is_left),
         cmocka_unit_test(one_section_comes_alone),
         cmocka_unit_test(commands_that_were_called_have_a_line),
     };
