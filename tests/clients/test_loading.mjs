@@ -69,7 +69,7 @@ await run({
       const id = await client.clientId();
       await assert.rejects(client.get("k"), /LOADING /);
       open();
-      while (!/loading:0/.test(await client.info("persistence"))) await pause(10);
+      while (!/\nloading:0/.test(await client.info("persistence"))) await pause(10);
       assert.equal(await client.set("k", "v"), "OK");
       assert.equal(await client.clientId(), id);
       client.destroy();
