@@ -1,13 +1,14 @@
 /*
  * Writes that wait for the disk hold no thread: with two threads and 500 connections that write, gets on
  * another one are answered while the disk does nothing at all, and are as quick as always while each
- * flush takes 200 ms. The disk is slowed down by slow_flush.c, whose path is the program's argument.
+ * flush takes 200 ms. And a server that waits for such a disk can be ended. The disk is slowed down by slow_flush.c, whose path is the program's argument.
  */
 #include "system/matrix.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,11 +222,37 @@ static void slow_flushes_delay_no_gets(const struct pair *pair)
     stop(&disk);
 }
 
+static bool says_it_stops(void *arg)
+{
+    const struct slow_disk *disk = arg;
+    char *log = server_process_log(&disk->server);
+    bool found = strstr(log, " stopping\n") != NULL;
+    free(log);
+    return found;
+}
+
+/* One SIGINT stops it in order, which waits for the disk; with the next one it waits no more. */
+static void a_second_interrupt_waits_for_no_disk(const struct pair *pair)
+{
+    struct slow_disk disk;
+    start(&disk, pair);
+    int fd = connect_to(disk.server.port);
+    tell_disk(&disk, "stuck");
+    send_set(fd, 0);
+    assert_int_equal(kill(disk.server.pid, SIGINT), 0);
+    wait_until(says_it_stops, &disk);
+    assert_int_equal(server_process_end(&disk.server, SIGINT), 128 + SIGINT);
+    (void)close(fd);
+    temp_dir_free(disk.data_dir);
+    temp_dir_free(disk.control_dir);
+}
+
 int main(int argc, char **argv)
 {
     static const struct matrix_test tests[] = {
         MATRIX_TEST(a_stuck_disk_stops_no_gets, MATRIX_POOLS),
         MATRIX_TEST(slow_flushes_delay_no_gets, MATRIX_ONCE),
+        MATRIX_TEST(a_second_interrupt_waits_for_no_disk, MATRIX_ONCE),
     };
     if (argc != 2)
         return 2;
