@@ -30,7 +30,7 @@ struct world {
 static void fill(struct test_store *store)
 {
     for (uint64_t key = 0; key < KEYS; key++) {
-        assert_int_equal(KVS_OK, put(store, key, OLD + 5, 90000));
+        assert_int_equal(KVS_OK, put(store, key, OLD + 5, 40000));
         assert_int_equal(KVS_OK, put(store, key, OLD, OLD_BYTES));
     }
 }

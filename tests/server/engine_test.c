@@ -2,7 +2,7 @@
  * kvs-engine-test: an engine for tests of the server. It keeps everything in memory and does as its
  * options say: answers at once, or later from a thread of its own; on request only when a file
  * exists (so that a test decides when a write is "on the disk"); ends the calling thread on a
- * certain key.
+ * certain key, and on another one says that it cannot go on.
  */
 #include <glib.h>
 #include <pthread.h>
@@ -17,6 +17,7 @@
 #define GATE_PAUSE_NS 1000000L
 
 struct kvs_db {
+    const struct kvs_host *host;
     pthread_mutex_t lock; /* guards everything below */
     pthread_cond_t changed;
     GHashTable *table; /* GBytes to GBytes */
@@ -137,6 +138,7 @@ static kvs_status test_open(const struct kvs_engine_config *config, struct kvs_d
     struct kvs_db *db = calloc(1, sizeof(*db));
     if (db == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    db->host = config->host;
     (void)pthread_mutex_init(&db->lock, NULL);
     (void)pthread_cond_init(&db->changed, NULL);
     db->table = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, unref, unref);
@@ -173,6 +175,10 @@ static kvs_status test_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_by
         pthread_exit(NULL);
     if (key.len == 5 && memcmp(key.ptr, "rot13", 5) == 0)
         return kvs_error_set(err, KVS_CORRUPT, 0, "this key is corrupt for the test");
+    if (key.len == 5 && memcmp(key.ptr, "fatal", 5) == 0) {
+        db->host->fatal(db->host, "the test engine has had enough");
+        return kvs_error_set(err, KVS_IO, 0, "the test engine has had enough");
+    }
     GBytes *name = copy_of(key);
     kvs_status status = KVS_NOT_FOUND;
     /* Shown under the lock: GLib's reference counts are not visible to ThreadSanitizer. */
