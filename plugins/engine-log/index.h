@@ -168,6 +168,9 @@ uint64_t index_memory_bytes(struct index *index);
 bool index_scan(const struct index *index, uint64_t *cursor,
                 bool (*visit)(void *arg, uint64_t place), void *arg);
 
+/* False: no index with this secret ever gave that cursor, whatever its shard bits. */
+bool index_scan_knows(const struct index *index, uint64_t cursor);
+
 /* ---- the snapshot ----------------------------------------------------------------------- */
 
 /*

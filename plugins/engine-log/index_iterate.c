@@ -73,6 +73,12 @@ static bool scan_group(uint64_t head, struct scan_position *at,
     return true;
 }
 
+bool index_scan_knows(const struct index *index, uint64_t cursor)
+{
+    struct scan_position at;
+    return scan_position(index, cursor, &at);
+}
+
 bool index_scan(const struct index *index, uint64_t *cursor,
                 bool (*visit)(void *arg, uint64_t place), void *arg)
 {

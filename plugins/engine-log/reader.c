@@ -11,6 +11,7 @@
  */
 #include "reader.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "publish.h"
@@ -272,6 +273,10 @@ kvs_status reader_scan(struct kvs_db *db, struct kvs_tls *tls, struct kvs_scan *
     if (scan->from.len != 0 || scan->to.len != 0 || (scan->flags & KVS_SCAN_REVERSE) != 0)
         return kvs_error_set(err, KVS_UNSUPPORTED, 0,
                              "engine log keeps keys in no order: it can scan by prefix only");
+    if (!index_scan_knows(db->index, scan->cursor))
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "the cursor %" PRIu64 " never came from a scan: begin again with 0",
+                             scan->cursor);
     struct scan_state state = {.db = db, .scan = scan, .err = err, .status = KVS_OK};
     bool more = true;
     /* A section for each small group of keys: a slow visitor holds up no reclamation for long. */

@@ -124,10 +124,14 @@ static void test_scan_stopped_and_strange_cursors(void **state)
     uint64_t cursor = 0;
     assert_true(index_scan(world.index, &cursor, refuse, NULL));
     assert_true(cursor != 0); /* stopped is not the end */
+    assert_true(index_scan_knows(world.index, 0) && index_scan_knows(world.index, cursor));
+    assert_false(index_scan_knows(world.index, UINT64_MAX));
     assert_int_equal(world_scan(&world, cursor, UINT32_MAX), 0);
     world_check_shown(&world, 0, 1);
     for (unsigned i = 0; i < 2000; i++) {
         cursor = random_next(&world.random);
+        if (!index_scan_knows(world.index, cursor))
+            assert_false(index_scan(world.index, &cursor, refuse, NULL));
         while (index_scan(world.index, &cursor, world_show, &world))
             assert_true(cursor != 0);
         assert_int_equal(cursor, 0);

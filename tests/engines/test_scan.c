@@ -435,6 +435,9 @@ static void test_unordered_refuses(void **state)
         scan.from = bytes_of(NULL, 0);
         scan.to = bytes_of_text("z");
         assert_int_equal(KVS_UNSUPPORTED, engine_ops()->scan(session.db, NULL, &scan, NULL));
+        scan.to = bytes_of(NULL, 0);
+        scan.cursor = UINT64_MAX; /* never came from here */
+        assert_int_equal(KVS_INVALID, engine_ops()->scan(session.db, NULL, &scan, NULL));
         assert_int_equal(0, walk.shown);
     }
     close_and_free(&session, dir);
