@@ -9,6 +9,8 @@ void progress_begin(struct progress *progress, const struct kvs_db *db, const ch
                     uint64_t total, enum progress_part part)
 {
     progress->db = db;
+    if (db == NULL)
+        return;
     progress->what = what;
     progress->total = total;
     progress->part = part;
@@ -20,12 +22,15 @@ static void tell_host(const struct progress *progress, uint64_t done)
 {
     const struct kvs_db *db = progress->db;
     uint64_t before = progress->part == PROGRESS_SECOND_HALF ? progress->total : 0;
+    uint64_t total = progress->part == PROGRESS_WHOLE ? progress->total : 2 * progress->total;
     if (db->progress != NULL && progress->part != PROGRESS_NONE)
-        db->progress(db->progress_arg, before + done, 2 * progress->total);
+        db->progress(db->progress_arg, before + done, total);
 }
 
 void progress_step(struct progress *progress)
 {
+    if (progress->db == NULL)
+        return;
     const struct kvs_host *host = progress->db->host;
     uint64_t done = atomic_fetch_add_explicit(&progress->done, 1, memory_order_relaxed) + 1;
     tell_host(progress, done);

@@ -12,6 +12,7 @@
 
 enum progress_part { /* of opening, as the host is told */
     PROGRESS_NONE,
+    PROGRESS_WHOLE,
     PROGRESS_FIRST_HALF,
     PROGRESS_SECOND_HALF,
 };
@@ -29,7 +30,7 @@ struct progress {
 void progress_begin(struct progress *progress, const struct kvs_db *db, const char *what,
                     uint64_t total, enum progress_part part);
 
-/* One step was done. Any thread. */
+/* One step was done. Any thread. Where db is NULL nothing is said. */
 void progress_step(struct progress *progress);
 
 #endif

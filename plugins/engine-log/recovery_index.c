@@ -57,9 +57,10 @@ static bool load(struct kvs_db *db, struct segment *const *segments, uint32_t co
     struct index_config config = index_config(db, 0);
     uint32_t bound;
     struct segment **chosen = with_records(segments, count, &bound);
-    kvs_status status = chosen == NULL ? no_memory(&error)
-                                       : snapshot_load(db->disk, &config, chosen, bound, threads,
-                                                       &db->index, ret_sequence_max, &error);
+    kvs_status status = chosen == NULL
+                            ? no_memory(&error)
+                            : snapshot_load(db, db->disk, &config, chosen, bound, threads,
+                                            &db->index, ret_sequence_max, &error);
     free(chosen);
     if (status != KVS_OK && status != KVS_MISSING)
         store_log(db, KVS_LOG_WARN, "%s; the index is built from the segments instead", message);

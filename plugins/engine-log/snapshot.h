@@ -30,6 +30,8 @@
 #include "index.h"
 #include "segment.h"
 
+struct kvs_db;
+
 #define SNAPSHOT_NAME          "log.snapshot"
 #define SNAPSHOT_NEW_NAME      "log.snapshot.new"
 #define SNAPSHOT_FORMAT        1u
@@ -59,11 +61,13 @@ KVS_MUST_USE kvs_status snapshot_write(struct disk *disk, struct index *index,
 /*
  * Makes an index of the snapshot, as config says but for the shards' number, and sets the segments'
  * live_bytes and tombstone_bytes. segments: all that have records, in any order, with their ends.
- * threads: at most so many work on it, and are gone afterwards. KVS_OK; KVS_MISSING: there is none;
+ * threads: at most so many work on it, and are gone afterwards. db: whose start it is, which says how far
+ * it is; or NULL. KVS_OK; KVS_MISSING: there is none;
  * KVS_INCOMPATIBLE: it is another state's, or of another format; KVS_CORRUPT, KVS_IO, KVS_NO_MEMORY.
  * After any of these the index is built from the footers instead.
  */
-KVS_MUST_USE kvs_status snapshot_load(struct disk *disk, const struct index_config *config,
+KVS_MUST_USE kvs_status snapshot_load(const struct kvs_db *db, struct disk *disk,
+                                      const struct index_config *config,
                                       struct segment *const *segments, uint32_t count,
                                       uint32_t threads, struct index **ret_index,
                                       uint64_t *ret_sequence_max, struct kvs_error *err);

@@ -13,6 +13,7 @@
 #include "bytes.h"
 #include "crc32c.h"
 #include "parallel.h"
+#include "progress.h"
 #include "snapshot.h"
 #include "snapshot_internal.h"
 
@@ -199,6 +200,7 @@ struct loading {
 
     struct snapshot_buffer *buffers; /* by worker */
     struct parallel_failure failure;
+    struct progress progress;
 };
 
 static bool places_are_sound(const struct loading *loading, const uint64_t *slots, uint64_t count)
@@ -243,11 +245,12 @@ static void load_task(void *arg, uint32_t worker, uint32_t chunk)
     kvs_status status = load_chunk(loading, chunk, &loading->buffers[worker], &error);
     if (status != KVS_OK)
         parallel_failure_note(&loading->failure, chunk, status, &error);
+    progress_step(&loading->progress);
 }
 
-static kvs_status load_chunks(const struct snapshot *snapshot, struct index *index,
-                              struct segment *const *segments, uint32_t count, uint32_t threads,
-                              struct kvs_error *err)
+static kvs_status load_chunks(const struct kvs_db *db, const struct snapshot *snapshot,
+                              struct index *index, struct segment *const *segments, uint32_t count,
+                              uint32_t threads, struct kvs_error *err)
 {
     struct snapshot_buffer buffers[PARALLEL_THREADS_MAX] = {{NULL, 0, NULL, NULL}};
     struct loading loading = {.snapshot = snapshot, .index = index, .buffers = buffers};
@@ -261,6 +264,8 @@ static kvs_status load_chunks(const struct snapshot *snapshot, struct index *ind
         loading.ends[segments[i]->number] =
             atomic_load_explicit(&segments[i]->end, memory_order_acquire);
     parallel_failure_init(&loading.failure, err);
+    progress_begin(&loading.progress, db, "loading the index, parts", snapshot->chunk_count,
+                   PROGRESS_WHOLE);
     parallel_run(threads, snapshot->chunk_count, load_task, &loading);
     for (uint32_t i = 0; i < PARALLEL_THREADS_MAX; i++)
         snapshot_buffer_deinit(&buffers[i]);
@@ -288,9 +293,10 @@ static bool set_figures(const struct snapshot *snapshot, struct segment *const *
     return true;
 }
 
-static kvs_status load(const struct snapshot *snapshot, const struct index_config *config,
-                       struct segment *const *segments, uint32_t count, uint32_t threads,
-                       struct index **ret_index, struct kvs_error *err)
+static kvs_status load(const struct kvs_db *db, const struct snapshot *snapshot,
+                       const struct index_config *config, struct segment *const *segments,
+                       uint32_t count, uint32_t threads, struct index **ret_index,
+                       struct kvs_error *err)
 {
     struct index_config shards = *config;
     struct index *index = NULL;
@@ -304,7 +310,7 @@ static kvs_status load(const struct snapshot *snapshot, const struct index_confi
                              SNAPSHOT_NAME " does not belong to the segments as they are");
     status = index_new(&shards, &index, err);
     if (status == KVS_OK)
-        status = load_chunks(snapshot, index, segments, count, threads, err);
+        status = load_chunks(db, snapshot, index, segments, count, threads, err);
     struct segment **sorted = NULL;
     if (status == KVS_OK) {
         sorted = snapshot_sort_segments(segments, count);
@@ -321,16 +327,16 @@ static kvs_status load(const struct snapshot *snapshot, const struct index_confi
     return status;
 }
 
-kvs_status snapshot_load(struct disk *disk, const struct index_config *config,
-                         struct segment *const *segments, uint32_t count, uint32_t threads,
-                         struct index **ret_index, uint64_t *ret_sequence_max,
-                         struct kvs_error *err)
+kvs_status snapshot_load(const struct kvs_db *db, struct disk *disk,
+                         const struct index_config *config, struct segment *const *segments,
+                         uint32_t count, uint32_t threads, struct index **ret_index,
+                         uint64_t *ret_sequence_max, struct kvs_error *err)
 {
     struct snapshot snapshot;
     kvs_status status = snapshot_open(disk, &snapshot, err);
     if (status != KVS_OK)
         return status;
-    status = load(&snapshot, config, segments, count, threads, ret_index, err);
+    status = load(db, &snapshot, config, segments, count, threads, ret_index, err);
     if (status == KVS_OK)
         *ret_sequence_max = snapshot.sequence_max;
     snapshot_close(&snapshot);

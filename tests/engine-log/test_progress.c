@@ -111,12 +111,27 @@ static void the_host_hears_of_halves(void **state)
     step(&fixture, &progress, 0);
 }
 
+static void the_host_hears_of_a_whole(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct progress progress;
+    begin(&fixture, &progress, PROGRESS_WHOLE);
+    step(&fixture, &progress, 2000);
+    assert_int_equal(1, fixture.lines);
+    assert_int_equal(1, fixture.done);
+    assert_int_equal(200, fixture.total);
+    progress_begin(&progress, NULL, "walking", 200, PROGRESS_WHOLE);
+    progress_step(&progress); /* says nothing */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_a_second),
         cmocka_unit_test(no_line_at_the_end),
         cmocka_unit_test(the_host_hears_of_halves),
+        cmocka_unit_test(the_host_hears_of_a_whole),
     };
     return cmocka_run_group_tests_name("engine-log/progress", tests, NULL, NULL);
 }

@@ -79,8 +79,8 @@ static kvs_status load_with(struct world *world, struct kvs_bytes secret, uint32
         .secret = secret,
         .epoch = world->fixture->db->epoch,
     };
-    return snapshot_load(world->fixture->db->disk, &config, world->segments, segments, threads,
-                         ret_index, ret_sequence, &error->error);
+    return snapshot_load(world->fixture->db, world->fixture->db->disk, &config, world->segments,
+                         segments, threads, ret_index, ret_sequence, &error->error);
 }
 
 /* What loading says; frees what it gives. */

@@ -87,7 +87,7 @@ static void load(struct disk *disk, const struct fuzzed *store)
     struct index *index = NULL;
     uint64_t sequence_max;
     kvs_status opened = snapshot_open(disk, &snapshot, NULL);
-    kvs_status status = snapshot_load(disk, &store->config, store->segments, SEGMENTS, 1, &index,
+    kvs_status status = snapshot_load(NULL, disk, &store->config, store->segments, SEGMENTS, 1, &index,
                                       &sequence_max, &error);
     require(status == KVS_OK || status == KVS_CORRUPT || status == KVS_INCOMPATIBLE ||
             status == KVS_NO_MEMORY);
