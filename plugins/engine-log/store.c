@@ -82,6 +82,20 @@ kvs_status store_say_damaged(const struct kvs_db *db, uint64_t place, struct kvs
                          name, place_offset_bytes(place));
 }
 
+/* A damaged record whose key nobody knows any more. That the hash of the key led here is all there is: that
+   some key which shares its bits is said to be damaged is better than that this one seems never to have
+   been there. */
+static bool may_have_had_key(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
+                             struct record *ret_record)
+{
+    const struct segment *segment;
+    const uint8_t *from = store_record_at(db, place, &segment);
+    if (!record_view(from, segment->bytes - place_offset_bytes(place), ret_record))
+        *ret_record = (struct record){.kind = RECORD_SET};
+    ret_record->key = key;
+    return true;
+}
+
 /* True when a record that does not seem to have the key has it all the same, only that its bytes are
    damaged. */
 static bool had_key(const struct kvs_db *db, uint64_t place, uint64_t hash, struct kvs_bytes key,
@@ -89,10 +103,11 @@ static bool had_key(const struct kvs_db *db, uint64_t place, uint64_t hash, stru
 {
     const struct segment *segment = segment_at(&db->table, place_segment(place));
     struct footer_entry entry;
-    if (store_is_sound(db, place) ||
-        atomic_load_explicit(&segment->sealed, memory_order_acquire) == 0 ||
-        footer_find(segment, place_offset_bytes(place), &entry, NULL) != KVS_OK)
+    if (store_is_sound(db, place))
         return false;
+    if (atomic_load_explicit(&segment->sealed, memory_order_acquire) == 0 ||
+        footer_find(segment, place_offset_bytes(place), &entry, NULL) != KVS_OK)
+        return may_have_had_key(db, place, key, ret_record);
     struct kvs_bytes secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES};
     if (entry.hash != hash || entry.check != footer_check_of(footer_seed(secret), key))
         return false;

@@ -244,8 +244,8 @@ kvs_status store_say_damaged(const struct kvs_db *db, uint64_t place, struct kvs
 
 /* The place of a key's newest record in the index (which may be a tombstone on its way out), or
    PLACE_NONE. Inside a read section; for writers: it sees what is being published. A record whose bytes
-   are damaged is found too, where its segment's footer says whose it is: its value is then only a
-   length. The bytes of no record are believed: see store_is_sound. */
+   are damaged is found too, where its segment's footer says whose it is, or nothing says that it is another
+   key's: its value is then only a length. The bytes of no record are believed: see store_is_sound. */
 uint64_t store_find(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
                     struct record *ret_record);
 

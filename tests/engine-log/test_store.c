@@ -131,12 +131,39 @@ static void test_conditions(void **state)
     temp_dir_free(dir);
 }
 
+/* The segment has no footer yet that could say whose the record was: it is not silently gone. */
+static void test_unsealed(void **state)
+{
+    (void)state;
+    struct test_store store;
+    char *dir = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    for (uint64_t key = 0; key < 10; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    assert_false(is_sealed(&store));
+    for (uint64_t key = 0; key < 3; key++) {
+        flip(dir, offset_of(key, places[key]));
+        assert_int_equal(KVS_CORRUPT, look_at(&store, key));
+    }
+    for (uint64_t key = 3; key < 10; key++)
+        assert_int_equal(1, version_of(&store, key));
+    assert_int_equal(KVS_NOT_FOUND, look_at(&store, 1000));
+    assert_int_equal(KVS_OK, put(&store, 1, 2, VALUE_BYTES));
+    assert_int_equal(2, version_of(&store, 1));
+    assert_int_equal(KVS_OK, del(&store, 0));
+    assert_int_equal(KVS_NOT_FOUND, look_at(&store, 0));
+    assert_int_equal(9, test_store_stat(&store, "keys"));
+    (void)test_store_close(&store);
+    temp_dir_free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overwriting),
         cmocka_unit_test(test_removing),
         cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_unsealed),
     };
     return cmocka_run_group_tests_name("engine-log/store", tests, NULL, NULL);
 }
