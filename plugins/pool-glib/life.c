@@ -120,7 +120,7 @@ kvs_status life_spawn(struct kvs_pool *pool, const struct kvs_job *job)
     else if ((limit > 0 && pool_queued(pool) >= limit) || (task = life_task(pool)) == NULL)
         status = KVS_BUSY;
     if (status == KVS_OK) {
-        task->job = *job; // cppcheck-suppress nullPointerRedundantCheck ; the status says so
+        task->job = *job;
         pool->spawned++;
     } else {
         pool->refused++;

@@ -56,6 +56,7 @@ struct inline_frame {
     bool returned; /* the job is done; what ends the thread now is no longer its doing */
 };
 
+// NOLINTNEXTLINE(readability-non-const-parameter): it is added to
 static void inline_count(uint64_t *counter, uint64_t by)
 {
     (void)__atomic_fetch_add(counter, by, __ATOMIC_RELAXED);

@@ -325,7 +325,7 @@ kvs_status channel_receive(struct channel *channel, struct buffer *buffer, size_
             return kvs_error_set(err, KVS_NO_MEMORY, 0, "no memory for a reply of %zu bytes", size);
         /* TLS may have it already: only who finds nothing waits. */
         short wanted =
-            channel->stream != NULL ? client_stream_wanted(channel->stream) : (short)POLLIN;
+            (short)(channel->stream != NULL ? client_stream_wanted(channel->stream) : POLLIN);
         if ((channel->stream == NULL || must_wait) &&
             !wait_ready(channel->fd, wanted, deadline, &ready))
             return timed_out(channel, deadline, err);

@@ -12,7 +12,7 @@
 #include "command/word.h"
 
 #define FLOAT_TEXT_MAX    (5u * 1024) /* bytes that are read as a number, as in Redis */
-#define FLOAT_PRINTED_MAX (5u * 1024) /* the largest long double has 4,933 digits */
+#define FLOAT_PRINTED_MAX 5120u       /* the largest long double has 4,933 digits */
 
 static void count(struct call *call, int64_t step)
 {

@@ -115,6 +115,7 @@ static void measure_memory(uint64_t *ret_resident, uint64_t *ret_own)
     unsigned long long resident = 0;
     unsigned long long shared = 0;
     FILE *file = fopen("/proc/self/statm", "re");
+    // NOLINTNEXTLINE(cert-err34-c): the kernel wrote the numbers
     if (file != NULL && fscanf(file, "%*u %llu %llu", &resident, &shared) != 2)
         resident = shared = 0;
     if (file != NULL)

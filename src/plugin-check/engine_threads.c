@@ -57,8 +57,9 @@ static void run_crowd(struct check *check, bool attached)
     }
     if (session_has(check, KVS_ENGINE_HAS_STATS)) {
         uint64_t keys = session_count_keys(&session);
-        CHECK(check, keys == CROWD * (OWN_KEYS - OWN_KEYS / 3), "stats says %llu keys, not %u",
-              (unsigned long long)keys, CROWD * (OWN_KEYS - OWN_KEYS / 3));
+        CHECK(check, keys == (uint64_t)CROWD * (OWN_KEYS - OWN_KEYS / 3),
+              "stats says %llu keys, not %u", (unsigned long long)keys,
+              CROWD * (OWN_KEYS - OWN_KEYS / 3));
     }
     session_close(&session);
 }

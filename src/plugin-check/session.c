@@ -297,7 +297,6 @@ struct kvs_op session_op_remove(struct kvs_bytes key)
     return (struct kvs_op){.kind = KVS_OP_REMOVE, .key = key, .status = INT32_MIN};
 }
 
-// cppcheck-suppress constParameter ; the contract's type
 static void on_complete(void *arg, struct kvs_batch *batch, kvs_status status)
 {
     struct submission *submission = arg;

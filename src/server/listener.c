@@ -161,7 +161,6 @@ void listener_format(const struct listener *listener, char text[LISTENER_TEXT_MA
 int listener_accept(const struct listener *listener)
 {
     for (;;) {
-        // cppcheck-suppress nullPointer ; nobody asks for the address
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             return fd;

@@ -78,7 +78,7 @@ static void fill(struct fixture *fixture, load_step_fn step)
 static kvs_status get(struct fixture *fixture, uint64_t index)
 {
     uint8_t key[DATA_KEY_SIZE];
-    uint8_t bytes[100];
+    uint8_t bytes[100] = {0};
     struct peer_value value = {.data = bytes, .cap = sizeof(bytes)};
     data_key(&data, index, key);
     kvs_status status =
