@@ -9,9 +9,10 @@ static const struct kvs_option options[] = {
         .size = (uint32_t)sizeof(struct kvs_option),
         .type = KVS_OPTION_DURATION,
         .name = "spin",
-        .default_value = "0",
+        .default_value = "20us",
         .range = "0..1s",
-        .help = "how long a worker looks for events before it sleeps (never on one CPU)",
+        .help = "how long a worker looks for events before it sleeps, as long as that finds some "
+                "(never on one CPU)",
     },
     {
         .size = (uint32_t)sizeof(struct kvs_option),

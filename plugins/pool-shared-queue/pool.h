@@ -131,6 +131,8 @@ struct kvs_pool {
     bool poller_waits;      /* the poller may be asleep in the hook (it is not just looking) */
     bool poller_kicked;     /* wake_idle was called for this idle call */
     uint64_t taken_at_poll; /* jobs_taken when the last idle call returned */
+    unsigned spin_pause; /* polls without a spin after the last spin: none if it found something */
+    unsigned spins_left_out; /* how many of them are still to come */
 
     uint64_t jobs_spawned, jobs_refused, jobs_taken, jobs_run, jobs_dropped, jobs_lost;
     uint64_t threads_started, threads_lost, threads_replaced, wakeups;

@@ -3,7 +3,10 @@
  *
  * Polling. The first worker without work takes the polling role and waits in the idle hook; what
  * the hook finds it spawns here, and the same worker then serves it, on a warm cache and without a
- * hand-over. With the option spin it looks repeatedly for a while before it lets the hook sleep.
+ * hand-over. It looks repeatedly for a while (the option spin) before it lets the hook sleep: where
+ * one client's next request follows its last reply, going to sleep and being woken takes longer than
+ * the request. A spin that finds nothing was a waste: after each the next one comes twice as many
+ * polls later, so that one in SPIN_PAUSE_MAX is left where events are further apart than that.
  *
  * Parking. The others sleep on their own condition variables, without a timeout, but for the
  * standby: that is the one that watches those awake. It sleeps for one standby interval at a time.
@@ -18,11 +21,13 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #define QUIET_CHECKS  2u
 #define WAKE_SMOOTHER 8u /* a wake-up's weight in the average is one over this */
 #define WAKE_COUNTED_MAX_NS                                                                        \
-    UINT64_C(1000000)                     /* longer ones count as this: the thread was not run */
+    UINT64_C(1000000) /* longer ones count as this: the thread was not run */
+#define SPIN_PAUSE_MAX  63u
 #define RETRY_CHECKS_NS INT64_C(10000000) /* a wait while threads are missing (I7) */
 
 static void wait_begin_watch(struct worker *worker)
@@ -61,14 +66,38 @@ static int64_t wait_poll_timeout_ns(struct worker *worker)
     return pool->live < pool->target ? RETRY_CHECKS_NS : -1;
 }
 
-/* Looks with the hook until the option's time is over or there is something to do. */
-static void wait_spin(struct kvs_pool *pool)
+/* Is the wait that begins one to spin in? */
+static bool wait_may_spin(struct kvs_pool *pool)
+{
+    if (pool->spin_ns == 0)
+        return false;
+    if (pool->spins_left_out == 0)
+        return true;
+    pool->spins_left_out--;
+    return false;
+}
+
+/* Looks with the hook until the option's time is over (false) or there is something to do. */
+static bool wait_spin(struct kvs_pool *pool)
 {
     uint64_t end_ns = clock_ns() + pool->spin_ns;
     while (pool->config.idle(pool->config.arg, 0) <= 0) {
-        if (__atomic_load_n(&pool->look_hint, __ATOMIC_RELAXED) || clock_ns() >= end_ns)
-            return;
+        if (__atomic_load_n(&pool->look_hint, __ATOMIC_RELAXED))
+            return true;
+        if (clock_ns() >= end_ns)
+            return false;
+        (void)sched_yield(); /* whoever is to make the event may wait for this CPU */
     }
+    return true;
+}
+
+static void wait_note_spin(struct kvs_pool *pool, bool found)
+{
+    if (found)
+        pool->spin_pause = 0;
+    else if (pool->spin_pause < SPIN_PAUSE_MAX)
+        pool->spin_pause = 2 * pool->spin_pause + 1;
+    pool->spins_left_out = pool->spin_pause;
 }
 
 void wait_poll(struct worker *worker)
@@ -76,10 +105,11 @@ void wait_poll(struct worker *worker)
     struct kvs_pool *pool = worker->pool;
     pool->poller = worker;
 
-    if (pool->spin_ns > 0) {
+    if (wait_may_spin(pool)) {
         (void)pthread_mutex_unlock(&pool->lock);
-        wait_spin(pool);
+        bool found = wait_spin(pool);
         (void)pthread_mutex_lock(&pool->lock);
+        wait_note_spin(pool, found);
     }
     if (ring_count(&pool->queue) == 0 && pool->state == POOL_OPEN && pool->live <= pool->target) {
         int64_t timeout_ns = wait_poll_timeout_ns(worker);

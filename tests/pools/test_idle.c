@@ -137,6 +137,7 @@ static void with_each_setting(void **state, void (*body)(struct pool_kit *kit, u
 {
     static const char *const settings[][2] = {
         {NULL, NULL},
+        {"spin=0", NULL},
         {"spin=50us", NULL},
         {"wake-threshold=0", NULL},
         {"wake-threshold=1s", "standby=100us"},
