@@ -15,7 +15,8 @@
 #define SERVING_PAUSE_NS    (2 * NS_PER_MS)
 #define PRELOAD_CONNECTIONS 4u
 #define WAVES               5u
-#define WAVE_REQUEST_NS     2500u /* of a pipeline, for the length of a sample only */
+#define WAVE_REQUEST_NS     2500u  /* of a pipeline, for the length of a sample only */
+#define ACCEPT_NS           50000u /* of a connection, for the length of a warm-up only */
 
 /* A load for the shelf's server, but for how it is to be put. */
 static kvs_status plan_for(const struct server_shelf *shelf, const struct server_config *config,
@@ -152,10 +153,13 @@ kvs_status server_load_sample(void *arg, struct sample *ret, struct histogram *l
     plan.connections = open ? OPEN_CONNECTIONS : run->point;
     plan.rate = open ? run->point : 0;
     plan.pipeline = run->cell->pipeline;
-    /* All connections send at once: a sample is some of these waves, the warm-up one. */
+    /* All connections send at once: a sample is some of these waves, the warm-up one. Before that a
+       server accepts: connect() does not wait for it, so what it has not taken yet, and whose first
+       request was dropped and is sent again, must not be counted as the cost of a few requests. */
     uint64_t wave_ns = open ? 0 : (uint64_t)plan.connections * plan.pipeline * WAVE_REQUEST_NS;
     plan.duration_ns = MAX(config->slice_ns, WAVES * wave_ns);
-    plan.warm_up_ns = MAX(config->slice_ns / WARM_UP_SHARE, wave_ns);
+    uint64_t accept_ns = open ? 0 : (uint64_t)plan.connections * ACCEPT_NS;
+    plan.warm_up_ns = MAX(config->slice_ns / WARM_UP_SHARE, accept_ns + wave_ns);
     _cleanup_(freep) struct generator_outcome *outcome = g_new0(struct generator_outcome, 1);
     status = run_plan(&plan, outcome, err);
     for (; status == KVS_OK && outcome->replies == 0 && plan.duration_ns < DURATION_MAX_NS;
