@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "harness/number.h"
 #include "load/generator.h"
 #include "load/outcome.h"
@@ -28,6 +29,14 @@ struct texts {
     char *requests;
     char *seed;
     char *format;
+    char *ca;
+    char *certificate;
+    char *key;
+    char *server_name;
+    char *password_file;
+    char *password; /* what is said; owned */
+    gboolean tls;
+    gboolean insecure;
     gint pid;
     double seconds;
     double warm_up;
@@ -50,6 +59,13 @@ static void texts_deinit(struct texts *texts)
     free(texts->requests);
     free(texts->seed);
     free(texts->format);
+    free(texts->ca);
+    free(texts->certificate);
+    free(texts->key);
+    free(texts->server_name);
+    free(texts->password_file);
+    if (texts->password != NULL)
+        secret_free(texts->password, strlen(texts->password));
 }
 
 static const char summary[] =
@@ -82,6 +98,13 @@ static kvs_status parse(struct texts *texts, int argc, char **argv, struct kvs_e
         {"seed", 's', 0, G_OPTION_ARG_STRING, &texts->seed, "Of all random numbers (1)", "N"},
         {"pid", 0, 0, G_OPTION_ARG_INT, &texts->pid, "The server's process: tell what it used", "PID"},
         {"format", 0, 0, G_OPTION_ARG_STRING, &texts->format, "text, json or csv (text)", "NAME"},
+        {"tls", 0, 0, G_OPTION_ARG_NONE, &texts->tls, "Speak TLS; the server's certificate must be trusted by --ca", NULL},
+        {"ca", 0, 0, G_OPTION_ARG_FILENAME, &texts->ca, "Certificates to trust (the system's)", "FILE"},
+        {"cert", 0, 0, G_OPTION_ARG_FILENAME, &texts->certificate, "The load's own certificate", "FILE"},
+        {"key", 0, 0, G_OPTION_ARG_FILENAME, &texts->key, "Its key", "FILE"},
+        {"server-name", 0, 0, G_OPTION_ARG_STRING, &texts->server_name, "What the server's certificate must name (the address)", "NAME"},
+        {"insecure", 0, 0, G_OPTION_ARG_NONE, &texts->insecure, "With --tls: whatever the server's certificate is", NULL},
+        {"password-file", 0, 0, G_OPTION_ARG_FILENAME, &texts->password_file, "The password is the first line of FILE (otherwise that of the environment variable KVS_PASSWORD, for kvs:// and resp://)", "FILE"},
         {"allow-remote", 0, 0, G_OPTION_ARG_NONE, &texts->allow_remote, "Also for addresses that are not this machine's loopback", NULL},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
@@ -158,7 +181,41 @@ static kvs_status read_numbers(const struct texts *texts, struct plan *plan, str
     return status;
 }
 
-static kvs_status read_plan(const struct texts *texts, struct plan *ret, struct kvs_error *err)
+static kvs_status read_tls(const struct texts *texts, struct plan *plan, struct kvs_error *err)
+{
+    if (!texts->tls && (texts->ca != NULL || texts->certificate != NULL || texts->key != NULL ||
+                        texts->server_name != NULL || texts->insecure))
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "--ca, --cert, --key, --server-name and --insecure go with --tls");
+    plan->tls = texts->tls;
+    plan->tls_config = (struct client_tls_config){
+        .ca = texts->ca,
+        .certificate = texts->certificate,
+        .key = texts->key,
+        .server_name = texts->server_name,
+        .insecure = texts->insecure,
+    };
+    return KVS_OK;
+}
+
+static kvs_status read_password(struct texts *texts, struct plan *plan, struct kvs_error *err)
+{
+    if (plan->endpoint.wire->log_in == NULL) {
+        if (texts->password_file == NULL)
+            return KVS_OK;
+        return kvs_error_set(err, KVS_INVALID, 0, "%s servers take no password here",
+                             plan->endpoint.wire->name);
+    }
+    kvs_status status =
+        secret_password_read(texts->password_file, "KVS_PASSWORD", &texts->password, err);
+    if (status == KVS_OK && texts->password != NULL && strlen(texts->password) > PLAN_PASSWORD_MAX)
+        return kvs_error_set(err, KVS_INVALID, 0, "the password has more than %u bytes",
+                             PLAN_PASSWORD_MAX);
+    plan->password = texts->password;
+    return status;
+}
+
+static kvs_status read_plan(struct texts *texts, struct plan *ret, struct kvs_error *err)
 {
     struct plan plan = {
         .connections = 50,
@@ -182,6 +239,10 @@ static kvs_status read_plan(const struct texts *texts, struct plan *ret, struct 
                                plan.exponent);
     if (status == KVS_OK)
         status = read_numbers(texts, &plan, err);
+    if (status == KVS_OK)
+        status = read_tls(texts, &plan, err);
+    if (status == KVS_OK)
+        status = read_password(texts, &plan, err);
     if (status == KVS_OK)
         *ret = plan;
     return status;

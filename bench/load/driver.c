@@ -95,6 +95,11 @@ void driver_connect(struct driver *driver)
                                    g_strerror(errno)));
         return;
     }
+    kvs_status read = link_kit_read_tls(&driver->kit, &driver->error);
+    if (read != KVS_OK) {
+        fail(driver, read);
+        return;
+    }
     for (uint32_t i = 0; i < driver->link_count && !stopped(driver); i++) {
         struct link *link = &driver->links[i];
         kvs_status status = link_open(link, &driver->kit, &driver->error);

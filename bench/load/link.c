@@ -15,6 +15,7 @@
 #include <glib.h>
 
 #include "base/clock.h"
+#include "load/entry.h"
 
 #define IN_MIN            (UINT64_C(256) << 10)
 #define BATCH_BYTES_MAX   (UINT64_C(1) << 20) /* of a pipeline that is not the plan's (preload) */
@@ -41,8 +42,14 @@ void link_kit_init(struct link_kit *kit, const struct plan *plan, struct tally *
     kit->in = g_malloc(kit->in_cap);
 }
 
+kvs_status link_kit_read_tls(struct link_kit *kit, struct kvs_error *err)
+{
+    return kit->plan->tls ? client_tls_new(&kit->plan->tls_config, &kit->tls, err) : KVS_OK;
+}
+
 void link_kit_deinit(struct link_kit *kit)
 {
+    client_tls_free(kit->tls);
     g_free(kit->value);
     g_free(kit->out);
     g_free(kit->in);
@@ -75,13 +82,18 @@ kvs_status link_open(struct link *link, const struct link_kit *kit, struct kvs_e
     }
     link->fd = fd;
     link->slots = g_new0(struct link_slot, kit->depth_max);
-    return KVS_OK;
+    kvs_status status =
+        kit->tls != NULL ? entry_shake_hands(kit->plan, kit->tls, fd, &link->stream, err) : KVS_OK;
+    if (status == KVS_OK && kit->plan->password != NULL)
+        status = entry_log_in(kit->plan, fd, link->stream, err);
+    return status;
 }
 
 void link_close(struct link *link)
 {
     if (link->slots == NULL)
         return;
+    client_stream_free(link->stream);
     (void)close(link->fd);
     g_free(link->slots);
     g_free(link->unsent);
@@ -94,13 +106,21 @@ static enum wire_command command_of(enum draw_kind kind)
     return kind == DRAW_GET || kind == DRAW_CHANGE ? WIRE_GET : WIRE_SET;
 }
 
+/* Why the last call on the link's socket failed. */
+static const char *reason_of(const struct link *link, int code)
+{
+    return code == EPROTO && link->stream != NULL ? client_stream_reason(link->stream)
+                                                  : g_strerror(code);
+}
+
 /* Sends what is at from; keeps the rest. */
 static kvs_status send_or_keep(struct link *link, const uint8_t *from, uint32_t size, bool kept,
                                struct kvs_error *err)
 {
-    ssize_t sent = send(link->fd, from, size, MSG_NOSIGNAL);
+    ssize_t sent = link->stream != NULL ? client_stream_write(link->stream, from, size)
+                                        : send(link->fd, from, size, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
-        return kvs_error_set(err, KVS_NETWORK, errno, "cannot send: %s", g_strerror(errno));
+        return kvs_error_set(err, KVS_NETWORK, errno, "cannot send: %s", reason_of(link, errno));
     uint32_t done = sent < 0 ? 0 : (uint32_t)sent;
     if (done == size) {
         g_clear_pointer(&link->unsent, g_free);
@@ -238,21 +258,36 @@ static kvs_status take_replies(struct link *link, struct link_kit *kit, uint64_t
     return KVS_OK;
 }
 
-kvs_status link_receive(struct link *link, struct link_kit *kit, uint64_t *ret_now_ns,
-                        struct kvs_error *err)
+/* Takes what one read gives. KVS_PENDING: nothing was there. */
+static kvs_status receive_once(struct link *link, struct link_kit *kit, uint64_t *ret_now_ns,
+                               struct kvs_error *err)
 {
     uint64_t have = link->partial_size;
     if (have > 0)
         memcpy(kit->in, link->partial, have);
-    ssize_t got = recv(link->fd, kit->in + have, kit->in_cap - have, 0);
+    ssize_t got = link->stream != NULL
+                      ? client_stream_read(link->stream, kit->in + have, kit->in_cap - have)
+                      : recv(link->fd, kit->in + have, kit->in_cap - have, 0);
     *ret_now_ns = clock_now_ns();
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return KVS_OK;
+        return KVS_PENDING;
     if (got < 0)
-        return network_fault(kit, "cannot receive", errno, err);
+        return kvs_error_set(err, KVS_NETWORK, errno, "%s: cannot receive: %s",
+                             kit->plan->endpoint.text, reason_of(link, errno));
     if (got == 0)
         return kvs_error_set(err, KVS_NETWORK, 0, "%s closed a connection%s%s",
                              kit->plan->endpoint.text,
                              kit->tally->error_text[0] != '\0' ? "; " : "", kit->tally->error_text);
     return take_replies(link, kit, have + (uint64_t)got, *ret_now_ns, err);
+}
+
+kvs_status link_receive(struct link *link, struct link_kit *kit, uint64_t *ret_now_ns,
+                        struct kvs_error *err)
+{
+    kvs_status status;
+    /* What TLS has unpacked already no poll will tell of. */
+    do {
+        status = receive_once(link, kit, ret_now_ns, err);
+    } while (status == KVS_OK && link->stream != NULL && !link_is_idle(link));
+    return status == KVS_PENDING ? KVS_OK : status;
 }

@@ -25,6 +25,7 @@ struct link_kit {
     uint32_t depth_max; /* requests that fit into out and into a link's slots */
     uint64_t version;   /* of the last value that was set */
     struct tally *tally;
+    struct client_tls *tls; /* NULL: none; owned */
 };
 
 /* A request that is under way. */
@@ -36,8 +37,9 @@ struct link_slot {
 
 struct link {
     int fd;
-    uint32_t count;    /* requests of the pipeline under way... */
-    uint32_t answered; /* ...and how many of them were answered */
+    struct client_stream *stream; /* owned; NULL: the bytes go as they are */
+    uint32_t count;               /* requests of the pipeline under way... */
+    uint32_t answered;            /* ...and how many of them were answered */
     uint32_t unsent_size;
     uint64_t first_id;       /* of the pipeline */
     struct link_slot *slots; /* depth_max; owned */
@@ -50,9 +52,11 @@ struct link {
 
 /* Aborts without memory. plan and tally outlive it. */
 void link_kit_init(struct link_kit *kit, const struct plan *plan, struct tally *tally);
+/* Reads the certificates that a plan with TLS names, before anything is opened: as client_tls_new. */
+KVS_MUST_USE kvs_status link_kit_read_tls(struct link_kit *kit, struct kvs_error *err);
 void link_kit_deinit(struct link_kit *kit);
 
-/* Connects, and makes the socket non-blocking. KVS_OK, KVS_NETWORK. */
+/* Connects, makes the socket non-blocking, and gets in (entry.h). KVS_OK, KVS_NETWORK, or what those give. */
 KVS_MUST_USE kvs_status link_open(struct link *link, const struct link_kit *kit,
                                   struct kvs_error *err);
 void link_close(struct link *link); /* no harm for one that is zeroed */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "client/client_tls.h"
 #include "load/endpoint.h"
 
 #define PLAN_CONNECTIONS_MAX 10000u
@@ -13,6 +14,7 @@
 #define PLAN_THREADS_MAX     64u
 #define PLAN_KEYS_MAX        (UINT64_C(1) << 32)
 #define PLAN_VALUE_MAX       (UINT64_C(16) << 20)
+#define PLAN_PASSWORD_MAX    512u                  /* bytes */
 #define PLAN_OUT_MAX         (UINT64_C(256) << 20) /* bytes of a thread's one pipeline */
 
 enum plan_distribution {
@@ -48,7 +50,10 @@ struct plan {
     uint64_t requests; /* if not 0: so many instead of duration_ns */
     bool preload;      /* set every key first */
     uint64_t seed;
-    pid_t pid; /* the server's process, if it is on this machine; 0: not known */
+    bool tls; /* speak it, as follows */
+    struct client_tls_config tls_config;
+    const char *password; /* given on every connection; NULL: none. A view */
+    pid_t pid;            /* the server's process, if it is on this machine; 0: not known */
 };
 
 /*

@@ -48,9 +48,18 @@ static enum wire_outcome kvs_parse(enum wire_command command, const uint8_t *key
     return head.status == KVS_OK ? WIRE_VALUE : WIRE_BROKEN;
 }
 
+static uint32_t kvs_log_in(const char *password, uint8_t *to)
+{
+    const struct request request = {.command = REQUEST_AUTH, .value = bytes_of_text(password)};
+    uint32_t head_size = native_encode_request(to, &request);
+    memcpy(to + head_size, password, request.value.len);
+    return head_size + (uint32_t)request.value.len;
+}
+
 const struct wire wire_kvs = {
     .name = "kvs",
     .describe = kvs_describe,
     .parse = kvs_parse,
+    .log_in = kvs_log_in,
     .reply_around = NATIVE_HEADER_SIZE,
 };

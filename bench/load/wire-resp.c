@@ -73,9 +73,16 @@ static enum wire_outcome resp_parse(enum wire_command command, const uint8_t *ke
     return WIRE_BROKEN;
 }
 
+static uint32_t resp_log_in(const char *password, uint8_t *to)
+{
+    return (uint32_t)sprintf((char *)to, "*2\r\n$4\r\nAUTH\r\n$%zu\r\n%s\r\n", strlen(password),
+                             password);
+}
+
 const struct wire wire_resp = {
     .name = "resp",
     .describe = resp_describe,
     .parse = resp_parse,
+    .log_in = resp_log_in,
     .reply_around = LENGTH_DIGITS_MAX + 5,
 };

@@ -62,6 +62,10 @@ struct wire {
                                const uint8_t *from, uint64_t size, struct wire_reply *ret);
     uint32_t reply_around; /* a get's reply is at most so many bytes larger than its value */
     bool reply_names_key;  /* parse looks at key */
+
+    /* Writes the request that gives a password of at most PLAN_PASSWORD_MAX bytes, and returns its size: WIRE_AROUND_MAX
+       more at most. The reply is one to WIRE_SET, id 0. NULL: there are no passwords. */
+    uint32_t (*log_in)(const char *password, uint8_t *to);
 };
 
 extern const struct wire wire_kvs;

@@ -115,3 +115,28 @@ bool secret_next_line(struct kvs_bytes *text, struct kvs_bytes *ret_line)
     *ret_line = bytes_of(begin, size);
     return true;
 }
+
+kvs_status secret_password_read(const char *path, const char *variable, char **ret_password,
+                                struct kvs_error *err)
+{
+    const char *given = getenv(variable);
+    *ret_password = NULL;
+    if (path == NULL && given == NULL)
+        return KVS_OK;
+    char *content = NULL;
+    size_t size = 0;
+    struct kvs_bytes line = {NULL, 0};
+    if (path != NULL) {
+        kvs_status status = secret_file_read(path, "the password file", &content, &size, err);
+        if (status != KVS_OK)
+            return status;
+        struct kvs_bytes rest = {content, size};
+        (void)secret_next_line(&rest, &line);
+        given = content;
+    } else {
+        line.len = strlen(given);
+    }
+    *ret_password = strndup(given, line.len);
+    secret_free(content, size);
+    return *ret_password != NULL ? KVS_OK : kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+}

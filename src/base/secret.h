@@ -18,6 +18,14 @@
 KVS_MUST_USE kvs_status secret_file_read(const char *path, const char *what, char **ret_content,
                                          size_t *ret_size, struct kvs_error *err);
 
+/*
+ * The password to give a server: the first line of the file, or without one (path NULL) the environment variable's
+ * value. *ret_password is terminated, to be freed with secret_free; NULL: there is none. As
+ * secret_file_read.
+ */
+KVS_MUST_USE kvs_status secret_password_read(const char *path, const char *variable,
+                                             char **ret_password, struct kvs_error *err);
+
 /* Checks owner and mode as secret_file_read does, without reading. */
 KVS_MUST_USE kvs_status secret_file_check(const char *path, const char *what,
                                           struct kvs_error *err);

@@ -44,30 +44,6 @@ static int usage_error(const struct kvs_error *error)
     return EXIT_USAGE;
 }
 
-/* The password of the file, or of the environment, as a string of its own; NULL: there is none. */
-static kvs_status take_password(const char *path, char **ret_password, struct kvs_error *err)
-{
-    const char *given = getenv(PASSWORD_VARIABLE);
-    if (path == NULL && given == NULL)
-        return KVS_OK;
-    char *content = NULL;
-    size_t size = 0;
-    struct kvs_bytes line = {NULL, 0};
-    if (path != NULL) {
-        kvs_status status = secret_file_read(path, "the password file", &content, &size, err);
-        if (status != KVS_OK)
-            return status;
-        struct kvs_bytes rest = {content, size};
-        (void)secret_next_line(&rest, &line);
-        given = content;
-    } else {
-        line.len = strlen(given);
-    }
-    *ret_password = strndup(given, line.len);
-    secret_free(content, size);
-    return *ret_password != NULL ? KVS_OK : kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
-}
-
 static void free_password(char **password)
 {
     if (*password != NULL)
@@ -87,7 +63,8 @@ static int run(const struct arguments *arguments)
                                        .tls_server_name = arguments->tls_server_name};
     _cleanup_(free_client) struct kvs_client *client = NULL;
     _cleanup_(free_password) char *password = NULL;
-    kvs_status status = take_password(arguments->password_file, &password, &error);
+    kvs_status status =
+        secret_password_read(arguments->password_file, PASSWORD_VARIABLE, &password, &error);
     config.password = password;
     if (status == KVS_OK)
         status = kvs_client_new(&config, &client, &error);

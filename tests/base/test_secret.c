@@ -47,6 +47,33 @@ static void private_files_are_read(void **state)
     temp_dir_free(folder);
 }
 
+static void a_password_comes_from_a_file_or_the_environment(void **state)
+{
+    (void)state;
+    static const char variable[] = "KVS_TEST_SECRET";
+    struct test_error error;
+    char *folder = temp_dir_new();
+    char *path = write_file(folder, "first\r\nsecond\n", 14, 0600);
+    char *password = NULL;
+    test_error_init(&error);
+    assert_int_equal(unsetenv(variable), 0);
+    assert_int_equal(secret_password_read(NULL, variable, &password, NULL), KVS_OK);
+    assert_null(password);
+    assert_int_equal(setenv(variable, "third", 1), 0);
+    assert_int_equal(secret_password_read(NULL, variable, &password, NULL), KVS_OK);
+    assert_string_equal(password, "third");
+    secret_free(password, 5);
+    assert_status(KVS_OK, secret_password_read(path, variable, &password, &error.error), &error);
+    assert_string_equal(password, "first"); /* the file wins */
+    secret_free(password, 5);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(secret_password_read(path, variable, &password, NULL), KVS_DENIED);
+    assert_null(password);
+    assert_int_equal(unsetenv(variable), 0);
+    free(path);
+    temp_dir_free(folder);
+}
+
 static void check_refused(const char *path, kvs_status status, const char *reason)
 {
     struct test_error error;
@@ -133,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(private_files_are_read),
+        cmocka_unit_test(a_password_comes_from_a_file_or_the_environment),
         cmocka_unit_test(files_of_others_are_refused),
         cmocka_unit_test(what_is_no_small_file_is_refused),
         cmocka_unit_test(equal_is_equal),
