@@ -2,7 +2,7 @@
  * See sweep.h.
  *
  * A pass is a walk over the whole store in pieces of PIECE_KEYS, with pauses in between so that it
- * costs about a hundredth of a core. While many keys of a piece had expired, the next piece follows
+ * leaves the core to others. While many keys of a piece had expired, the next piece follows
  * soon: what expires fast is removed fast. After a pass the sweeper knows when the next key expires,
  * of those that it saw and those that were set since, and rests until then.
  *
