@@ -51,6 +51,10 @@ static kvs_status host_config_get(const struct kvs_host *host, const char *name,
                                   struct kvs_option_value *ret)
 {
     const struct life *life = host->context;
+    if (strcmp(name, "repair-older") == 0) {
+        ret->u64 = 1; /* what was torn was not promised; what it should have replaced was */
+        return KVS_OK;
+    }
     if (strcmp(name, "segment-size") != 0)
         return KVS_MISSING;
     ret->u64 = life->config.segment_bytes;
@@ -65,11 +69,9 @@ static uint64_t host_now_ns(const struct kvs_host *host)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-kvs_status life_open_folder(struct life *life, struct disk_sim *machine, const char *folder,
-                            uint32_t flags, const struct life_config *config, struct kvs_error *err)
+void life_host_init(struct life *life, const struct life_config *config)
 {
     memset(life, 0, sizeof(*life));
-    life->machine = machine;
     life->config = *config;
     life->host = (struct kvs_host){
         .size = sizeof(life->host),
@@ -80,6 +82,13 @@ kvs_status life_open_folder(struct life *life, struct disk_sim *machine, const c
         .config_get = host_config_get,
         .now_ns = host_now_ns,
     };
+}
+
+kvs_status life_open_folder(struct life *life, struct disk_sim *machine, const char *folder,
+                            uint32_t flags, const struct life_config *config, struct kvs_error *err)
+{
+    life_host_init(life, config);
+    life->machine = machine;
     struct kvs_engine_config engine = {
         .size = sizeof(engine),
         .flags = flags,
@@ -407,7 +416,8 @@ void life_run(struct life *life, struct model *model, struct sim_random *random,
     life->cut_chance = 4 + (uint32_t)sim_random_below(random, 40);
     disk_sim_watch(life->machine, watch, life);
     while (model->steps < steps && !life->failed) {
-        uint32_t count = 1 + (uint32_t)sim_random_below(random, DEPTH_MAX);
+        uint32_t count =
+            life->config.one_by_one ? 1 : 1 + (uint32_t)sim_random_below(random, DEPTH_MAX);
         for (uint32_t i = 0; i < count && model->steps < steps; i++) {
             model_draw(model, random, &ways[i].step);
             atomic_store(&life->begun, model->steps); /* L1 */

@@ -42,7 +42,8 @@ struct life_config {
     uint32_t durability;
     uint64_t segment_bytes;
     bool read_only;
-    bool may_fail; /* syncs fail: calls may say so */
+    bool may_fail;   /* syncs fail, or the disk is full: calls may say so */
+    bool one_by_one; /* each step waits for the one before: after one that fails none has begun */
 };
 
 struct life {
@@ -70,6 +71,9 @@ struct life {
     uint32_t moment_count;
     struct moment moments[LIFE_MOMENTS_MAX + 1]; /* the last place is for after a failed sync */
 };
+
+/* A life without a store, for its host. */
+void life_host_init(struct life *life, const struct life_config *config);
 
 /* Opens the store of a folder and gives the status; the message is the caller's to print. */
 kvs_status life_open_folder(struct life *life, struct disk_sim *machine, const char *folder,

@@ -10,20 +10,27 @@
  * P5  What an opened store has shown stays, whatever ends it then.
  * P6  A checkpoint that was told to be done opens as a store, with what was there when it began. One that was
  *     cut off has no manifest, or is whole.
+ * P7  A repair (with repair-older) brings each key back as it was in one of the states that may be there (of a torn batch it takes
+ *     what is whole), and leaves the store as it is, wherever the power is lost meanwhile. When it is
+ *     done, the new store is there after a power loss.
  */
 #include "power_sim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine.h"
 #include "life.h"
+#include "repair.h"
 #include "support/support.h"
 
 #define LIVES        3u
 #define FATES        3u  /* ends of each moment */
 #define NEST_MAX     3u  /* power losses in a row, without a life in between */
 #define NEST_CHANGES 40u /* in the opening and closing of a store, about */
+#define SALVAGES     8u  /* one state of so many is salvaged */
+#define NEW_FOLDER   "salvaged"
 
 struct world {
     uint64_t seed;
@@ -88,6 +95,7 @@ static void must_open(const struct world *world, struct life *life, struct disk_
     test_error_init(&error);
     struct life_config config = world->config;
     config.may_fail = false;
+    disk_sim_set_capacity(machine, UINT64_MAX); /* somebody has made room */
     kvs_status status = life_open_folder(life, machine, folder, flags, &config, &error.error);
     if (status == KVS_OK)
         return;
@@ -134,6 +142,78 @@ static void read_only_look(struct world *world, struct disk_sim *machine,
     free(life);
 }
 
+/* ---- salvaging ---------------------------------------------------------------------------- */
+
+static kvs_status open_new_folder(const struct repair_target *target, struct disk **ret_disk,
+                                  struct kvs_error *err)
+{
+    (void)err;
+    *ret_disk = disk_sim_folder(target->arg, target->name);
+    return KVS_OK;
+}
+
+static void take_report(void *arg, uint32_t level, const char *message)
+{
+    (void)arg;
+    if (getenv("KVS_TEST_LOG") != NULL)
+        print_error("%u %s\n", level, message);
+}
+
+static void examine(struct world *world, struct disk_sim *machine, struct bounds bounds,
+                    const char *what, uint32_t depth);
+
+static void must_be_known(const struct world *world, const struct bounds *bounds,
+                          const struct model_state *state, uint32_t key)
+{
+    uint32_t version = state->versions[key];
+    if (model_find_version(world->model, key, version, bounds->least, bounds->most) != UINT32_MAX)
+        return;
+    describe(world, bounds, "a store that was salvaged");
+    fail_msg("key %u came back as version %u", key, version);
+}
+
+/* P7. Does not change the store on the machine. */
+static void salvage(struct world *world, struct disk_sim *machine, const struct bounds *bounds)
+{
+    struct life *life = sim_alloc(sizeof(*life));
+    struct test_error error;
+    struct model_state state;
+    test_error_init(&error);
+    struct disk_sim *workshop = disk_sim_kill(machine);
+    struct repair_target target = {NEW_FOLDER, open_new_folder, workshop};
+    struct disk *from = disk_sim_folder(workshop, LIFE_FOLDER);
+    disk_sim_set_capacity(workshop, UINT64_MAX);
+    disk_sim_freeze_at(workshop,
+                       disk_sim_changes(workshop) + sim_random_below(&world->random, NEST_CHANGES));
+    life_host_init(life, &world->config);
+    kvs_status status = repair_disk_to(from, &life->host, &target, take_report, NULL, &error.error);
+    disk_close(from);
+    struct disk_sim *frozen = disk_sim_take_frozen(workshop);
+    /* Corrupt: it told of records in a torn frame, which nobody had an answer for. */
+    if (status == KVS_OK || status == KVS_CORRUPT) {
+        uint64_t seed = sim_random_next(&world->random);
+        struct disk_sim *after = disk_sim_power_cut(workshop, seed, DISK_SIM_TEAR_SECTORS);
+        world->counts->salvaged++;
+        must_open(world, life, after, NEW_FOLDER, 0, bounds, "a store that was salvaged");
+        life_read_all(life, &state);
+        for (uint32_t key = 0; key < MODEL_KEYS; key++)
+            must_be_known(world, bounds, &state, key);
+        life_close(life);
+        disk_sim_free(after);
+    } else if (status != KVS_MISSING || bounds->least > 0) {
+        describe(world, bounds, "a repair");
+        fail_msg("it cannot be salvaged: %s: %s", kvs_status_text(status), error.message);
+    }
+    if (frozen != NULL)
+        examine(world,
+                disk_sim_power_cut(frozen, sim_random_next(&world->random), DISK_SIM_TEAR_SECTORS),
+                (struct bounds){bounds->durable, bounds->most, bounds->durable},
+                "the power was lost in a repair", NEST_MAX);
+    disk_sim_free(frozen);
+    disk_sim_free(workshop);
+    free(life);
+}
+
 /* Opens what an end has left of a machine, which it takes, and loses the power again meanwhile. */
 static void examine(struct world *world, struct disk_sim *machine, struct bounds bounds,
                     const char *what, uint32_t depth)
@@ -146,6 +226,8 @@ static void examine(struct world *world, struct disk_sim *machine, struct bounds
     world->counts->states++;
     if (sim_random_below(&world->random, 8) == 0)
         read_only_look(world, machine, &bounds, what);
+    if (depth < NEST_MAX && sim_random_below(&world->random, SALVAGES) == 0)
+        salvage(world, machine, &bounds);
     if (depth < NEST_MAX)
         disk_sim_watch(machine, watch_nest, &nest);
     must_open(world, life, machine, LIFE_FOLDER, KVS_OPEN_CREATE, &bounds, what);
@@ -261,6 +343,22 @@ static void take_compacted(void *arg, const char *name, uint64_t value)
         *(uint64_t *)arg += value;
 }
 
+/* What goes wrong in this life: syncs of files, of folders, or there is no room. */
+static void let_it_fail(struct world *world, struct disk_sim *machine, struct life *life)
+{
+    uint64_t kind = sim_random_below(&world->random, 3);
+    uint64_t skip = sim_random_below(&world->random, 40);
+    if (kind == 0) {
+        disk_sim_fail_syncs(machine, skip, 1 + sim_random_below(&world->random, 3),
+                            sim_random_next(&world->random));
+    } else if (kind == 1) {
+        disk_sim_fail_folder_syncs(machine, skip / 4);
+    } else {
+        life->config.one_by_one = true;
+        disk_sim_set_room(machine, skip * DISK_SIM_BLOCK_BYTES);
+    }
+}
+
 /* One life, and everything that can come after it. Gives the machine for the next one. */
 static struct disk_sim *live(struct world *world, struct disk_sim *machine, struct bounds *bounds)
 {
@@ -271,9 +369,7 @@ static struct disk_sim *live(struct world *world, struct disk_sim *machine, stru
     model_begin(world->model, &state, world->model->version);
     life->config.may_fail = world->config.may_fail;
     if (world->config.may_fail)
-        disk_sim_fail_syncs(machine, sim_random_below(&world->random, 60),
-                            1 + sim_random_below(&world->random, 3),
-                            sim_random_next(&world->random));
+        let_it_fail(world, machine, life);
     uint32_t steps = 20 + (uint32_t)sim_random_below(&world->random, MODEL_STEPS - 20);
     life_run(life, world->model, &world->random, steps);
     engine_log_ops.stats(atomic_load(&life->db), take_compacted, &world->counts->compacted);

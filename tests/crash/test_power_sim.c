@@ -31,10 +31,10 @@ static void run_worlds(uint64_t seed)
         power_world(seed + counts.worlds, &counts);
     print_message("%" PRIu64 " states in %" PRIu64 " worlds: %" PRIu64
                   " after a power loss while opening, %" PRIu64 " after a kill, %" PRIu64
-                  " lives with failed syncs, %" PRIu64 " checkpoints, %" PRIu64
-                  " segments compacted\n",
+                  " lives with failed syncs or a full disk, %" PRIu64 " checkpoints, %" PRIu64
+                  " salvaged, %" PRIu64 " segments compacted\n",
                   counts.states, counts.worlds, counts.again, counts.kills, counts.failed_syncs,
-                  counts.copies, counts.compacted);
+                  counts.copies, counts.salvaged, counts.compacted);
 }
 
 static void test_fixed_worlds(void **state)

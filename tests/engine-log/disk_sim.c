@@ -34,6 +34,7 @@ struct disk_sim *disk_sim_new(void)
     sim->capacity = UINT64_MAX;
     sim->can_reserve = true;
     sim->freeze_at = UINT64_MAX;
+    sim->folder_sync_skip = UINT64_MAX;
     return sim;
 }
 
@@ -79,6 +80,15 @@ void disk_sim_set_capacity(struct disk_sim *sim, uint64_t bytes)
     pthread_mutex_unlock(&sim->lock);
 }
 
+void disk_sim_set_room(struct disk_sim *sim, uint64_t bytes)
+{
+    pthread_mutex_lock(&sim->lock);
+    sim->capacity = UINT64_MAX;
+    uint64_t used = UINT64_MAX / DISK_SIM_BLOCK_BYTES - disk_sim_room(sim);
+    sim->capacity = used * DISK_SIM_BLOCK_BYTES + bytes;
+    pthread_mutex_unlock(&sim->lock);
+}
+
 void disk_sim_set_can_reserve(struct disk_sim *sim, bool can_reserve)
 {
     pthread_mutex_lock(&sim->lock);
@@ -92,6 +102,13 @@ void disk_sim_fail_syncs(struct disk_sim *sim, uint64_t skip, uint64_t count, ui
     sim->sync_skip = skip;
     sim->sync_failures = count;
     sim->sync_random = sim_random_of(seed);
+    pthread_mutex_unlock(&sim->lock);
+}
+
+void disk_sim_fail_folder_syncs(struct disk_sim *sim, uint64_t skip)
+{
+    pthread_mutex_lock(&sim->lock);
+    sim->folder_sync_skip = skip;
     pthread_mutex_unlock(&sim->lock);
 }
 
@@ -293,8 +310,12 @@ static kvs_status sim_sync_folder(struct disk *base, struct kvs_error *err)
     struct sim_disk *disk = sim_disk_of(base);
     struct disk_sim *sim = sim_lock(disk->sim);
     disk_sim_note_change(sim);
-    sim_folder_sync(disk->folder);
-    return sim_done(sim, 0, "sync the folder", disk->folder->name, err);
+    bool fails = sim->folder_sync_skip == 0;
+    if (!fails)
+        sim_folder_sync(disk->folder);
+    if (!fails && sim->folder_sync_skip != UINT64_MAX)
+        sim->folder_sync_skip--;
+    return sim_done(sim, fails ? EIO : 0, "sync the folder", disk->folder->name, err);
 }
 
 static kvs_status sim_rename(struct disk *base, const char *from, const char *to,

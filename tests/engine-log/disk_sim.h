@@ -79,6 +79,9 @@ struct disk_sim *disk_sim_keep(struct disk_sim *sim);
 /* Bytes that fit, in blocks that are written or reserved. At first: any number. */
 void disk_sim_set_capacity(struct disk_sim *sim, uint64_t bytes);
 
+/* The same, with so many bytes free now. */
+void disk_sim_set_room(struct disk_sim *sim, uint64_t bytes);
+
 /* false: reserving is KVS_UNSUPPORTED. */
 void disk_sim_set_can_reserve(struct disk_sim *sim, bool can_reserve);
 
@@ -86,5 +89,9 @@ void disk_sim_set_can_reserve(struct disk_sim *sim, bool can_reserve);
    are not, but all are taken for stored: a later sync works and does not write them, while reading
    still shows them. Writing them again (with disk_file_write) helps. */
 void disk_sim_fail_syncs(struct disk_sim *sim, uint64_t skip, uint64_t count, uint64_t seed);
+
+/* After `skip` syncs of folders all fail: what was changed in one since the last good one is as durable as
+   before. A machine that is made of this one starts anew. */
+void disk_sim_fail_folder_syncs(struct disk_sim *sim, uint64_t skip);
 
 #endif

@@ -129,6 +129,7 @@ struct disk_sim {
     uint64_t sync_skip;
     uint64_t sync_failures; /* still to come */
     struct sim_random sync_random;
+    uint64_t folder_sync_skip; /* UINT64_MAX: none fails */
     uint64_t changes;
     uint64_t freeze_at; /* UINT64_MAX: never */
     struct disk_sim *frozen;

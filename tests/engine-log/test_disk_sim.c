@@ -491,6 +491,32 @@ static uint64_t free_bytes(const struct machine *machine)
     return bytes;
 }
 
+static void folder_syncs_fail(void **state)
+{
+    (void)state;
+    struct machine machine = machine_of(disk_sim_new());
+    struct test_error error;
+    test_error_init(&error);
+    disk_sim_fail_folder_syncs(machine.sim, 1);
+    disk_file_close(open_file(machine.disk, "a", DISK_CREATE));
+    assert_int_equal(disk_sync_folder(machine.disk, NULL), KVS_OK);
+    disk_file_close(open_file(machine.disk, "b", DISK_CREATE));
+    for (unsigned i = 0; i < 2; i++)
+        assert_status(KVS_IO, disk_sync_folder(machine.disk, &error.error), &error);
+    unsigned kept = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct machine after = machine_of(disk_sim_power_cut(machine.sim, seed, 0));
+        struct disk_file *file = NULL;
+        disk_file_close(open_file(after.disk, "a", 0));
+        kept += disk_file_open(after.disk, "b", 0, &file, NULL) == KVS_OK;
+        disk_file_close(file);
+        assert_int_equal(disk_sync_folder(after.disk, NULL), KVS_OK);
+        machine_free(&after);
+    }
+    assert_true(kept > 0 && kept < 20);
+    machine_free(&machine);
+}
+
 static void a_full_disk(void **state)
 {
     (void)state;
@@ -527,7 +553,8 @@ static void a_full_disk(void **state)
     assert_int_equal(disk_sync_folder(machine.disk, NULL), KVS_OK);
     assert_int_equal(free_bytes(&machine), 2 * block);
     assert_int_equal(disk_file_write(a, 2 * block, content, 2 * block, NULL), KVS_OK);
-    disk_sim_set_capacity(machine.sim, 5 * block);
+    disk_sim_set_room(machine.sim, block);
+    assert_int_equal(free_bytes(&machine), block);
     assert_int_equal(disk_file_write(a, 4 * block, content, block, NULL), KVS_OK);
     disk_file_close(a);
     machine_free(&machine);
@@ -566,6 +593,7 @@ int main(void)
         cmocka_unit_test(moments_can_be_kept),
         cmocka_unit_test(a_failed_sync_is_forgotten),
         cmocka_unit_test(a_failed_sync_stores_some),
+        cmocka_unit_test(folder_syncs_fail),
         cmocka_unit_test(a_full_disk),
         cmocka_unit_test(without_reserving),
     };
