@@ -189,14 +189,14 @@ static void salvage(struct world *world, struct disk_sim *machine, const struct 
     kvs_status status = repair_disk_to(from, &life->host, &target, take_report, NULL, &error.error);
     disk_close(from);
     struct disk_sim *frozen = disk_sim_take_frozen(workshop);
-    /* Corrupt: it told of records in a torn frame, which nobody had an answer for. */
+    /* Corrupt: it told of places whose newest record it does not know; what came back may be older. */
     if (status == KVS_OK || status == KVS_CORRUPT) {
         uint64_t seed = sim_random_next(&world->random);
         struct disk_sim *after = disk_sim_power_cut(workshop, seed, DISK_SIM_TEAR_SECTORS);
         world->counts->salvaged++;
         must_open(world, life, after, NEW_FOLDER, 0, bounds, "a store that was salvaged");
         life_read_all(life, &state);
-        for (uint32_t key = 0; key < MODEL_KEYS; key++)
+        for (uint32_t key = 0; key < MODEL_KEYS && status == KVS_OK; key++)
             must_be_known(world, bounds, &state, key);
         life_close(life);
         disk_sim_free(after);
