@@ -75,11 +75,9 @@ kvs_status filler_start(const char *const *arguments, const struct peer *peer,
         g_error_free(error);
         return KVS_IO;
     }
-    // NOLINTBEGIN(cert-err34-c): another copy of this program wrote the numbers
     bool said = read_line(filler.stdout_fd, line, sizeof(line)) &&
                 sscanf(line, REPORT_FORMAT, &report->before_bytes, &report->peak_bytes,
                        &report->filled_bytes, &report->resident_bytes, &report->fill_s) == 5;
-    // NOLINTEND(cert-err34-c)
     if (!said) {
         bool died = filler_stop(&filler, true, NULL) != KVS_OK;
         return kvs_error_set(err, KVS_IO, 0, "the filler of %s did not fill the store%s",

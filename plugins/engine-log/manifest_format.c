@@ -36,7 +36,7 @@ static uint32_t checksum_around(uint32_t crc, const uint8_t *from, uint64_t byte
 uint32_t manifest_encode_header(uint8_t to[MANIFEST_HEADER_BYTES],
                                 const struct manifest_header *header)
 {
-    memcpy(to, HEADER_MAGIC, 8); // NOLINT(bugprone-not-null-terminated-result): it has no end mark
+    memcpy(to, HEADER_MAGIC, 8);
     store_le32(to + 8, MANIFEST_FORMAT);
     store_le32(to + 12, MANIFEST_HEADER_BYTES);
     store_le64(to + 16, header->next_generation);

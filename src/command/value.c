@@ -9,7 +9,6 @@ void value_encode(uint8_t *out, struct kvs_bytes content, int64_t expires_at_ms)
 {
     if (content.len > 0 && content.ptr != out)
         memcpy(out, content.ptr, content.len);
-    // NOLINTNEXTLINE(bugprone-not-null-terminated-result): the mark has no end of its own
     memcpy(out + content.len, VALUE_MARK, VALUE_MARK_BYTES);
     store_le64(out + content.len + VALUE_MARK_BYTES, (uint64_t)expires_at_ms);
 }

@@ -139,6 +139,7 @@ void resp_double(struct resp_writer *writer, double value)
         for (int digits = 15; digits <= 17; digits++) {
             (void)snprintf(text, sizeof(text), "%.*g", digits, value);
             double read = strtod(text, NULL);
+            // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-exp42-c,cert-flp37-c): -0 is not 0 here
             if (memcmp(&read, &value, sizeof(read)) == 0)
                 break;
         }

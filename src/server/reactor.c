@@ -78,8 +78,8 @@ static uint64_t descriptors_for_connections(void)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return UINT64_MAX;
-    return limit.rlim_cur > 2 * DESCRIPTORS_KEPT ? limit.rlim_cur - DESCRIPTORS_KEPT
-                                                 : limit.rlim_cur / 2;
+    return limit.rlim_cur > (rlim_t)2 * DESCRIPTORS_KEPT ? limit.rlim_cur - DESCRIPTORS_KEPT
+                                                         : limit.rlim_cur / 2;
 }
 
 kvs_status reactor_accept_begin(struct reactor *reactor, struct kvs_error *err)

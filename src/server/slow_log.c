@@ -144,7 +144,7 @@ static struct slow_entry *copy_entry(const struct slow_entry *from)
     const char *address = from->client_address != NULL ? from->client_address : "";
     const char *name = from->client_name != NULL ? from->client_name : "";
     size_t texts = strlen(address) + strlen(name) + 2;
-    size_t room = count * (SLOW_LOG_ARGUMENT_BYTES + NOTE_SIZE);
+    size_t room = (size_t)count * (SLOW_LOG_ARGUMENT_BYTES + NOTE_SIZE);
     struct slow_entry *entry =
         malloc(sizeof(*entry) + count * sizeof(struct kvs_bytes) + room + texts);
     if (entry == NULL)
