@@ -231,7 +231,8 @@ static int32_t hook_bursts(void *arg, int64_t timeout_ns)
 {
     struct source *source = arg;
     struct kvs_job jobs[BURST_MAX];
-    if (atomic_load_explicit(&source->stop, memory_order_relaxed)) {
+    /* Acquire: the pool's address was written before stop was cleared. */
+    if (atomic_load_explicit(&source->stop, memory_order_acquire)) {
         source_wait(source, timeout_ns);
         return 0;
     }
