@@ -54,12 +54,12 @@ unsigned process_thread_count(pid_t pid)
     return (unsigned)status_number(pid, "Threads");
 }
 
-bool built_with_asan(void)
+bool built_with_sanitizer(void)
 {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return true;
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
     return true;
 #endif
 #endif

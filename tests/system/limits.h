@@ -14,7 +14,7 @@ bool raise_descriptor_limit(unsigned count);
 uint64_t process_memory_bytes(pid_t pid);
 unsigned process_thread_count(pid_t pid);
 
-/* True in a build with AddressSanitizer: limits on memory then mean something else. */
-bool built_with_asan(void);
+/* True in a build with AddressSanitizer or ThreadSanitizer: limits on memory then mean something else. */
+bool built_with_sanitizer(void);
 
 #endif

@@ -128,7 +128,7 @@ static void idle_connections_cost_little(const struct pair *pair)
     uint64_t memory = process_memory_bytes(server.pid);
     uint64_t each = memory > memory_before ? (memory - memory_before) / count : 0;
     print_message("an idle connection costs %u bytes\n", (unsigned)each);
-    if (!built_with_asan() && each > (threads ? THREAD_MEMORY : IDLE_MEMORY))
+    if (!built_with_sanitizer() && each > (threads ? THREAD_MEMORY : IDLE_MEMORY))
         fail_msg("that is more than the limit");
 
     ping_all(fds, count, "still there?");
@@ -252,7 +252,7 @@ static void slow_readers_cost_little(const struct pair *pair)
     }
     work(&server);
     uint64_t memory = process_memory_bytes(server.pid);
-    if (!built_with_asan() && memory > memory_before + SLOW_MEMORY)
+    if (!built_with_sanitizer() && memory > memory_before + SLOW_MEMORY)
         fail_msg("%u slow readers cost %llu bytes", SLOW,
                  (unsigned long long)(memory - memory_before));
     for (unsigned i = 0; i < SLOW; i++) {

@@ -140,7 +140,7 @@ static void a_stuck_disk_stops_no_gets(const struct pair *pair)
     int writers[WRITERS];
     int reader;
     char byte;
-    if (built_with_asan() || !raise_descriptor_limit(DESCRIPTORS))
+    if (built_with_sanitizer() || !raise_descriptor_limit(DESCRIPTORS))
         return;
     start(&disk, pair);
     connect_all(&disk, writers, &reader);
@@ -193,7 +193,7 @@ static void slow_flushes_delay_no_gets(const struct pair *pair)
     int writers[WRITERS];
     int reader;
     pthread_t thread;
-    if (built_with_asan() || !raise_descriptor_limit(DESCRIPTORS))
+    if (built_with_sanitizer() || !raise_descriptor_limit(DESCRIPTORS))
         return;
     uint64_t *times = malloc(GETS_MAX * sizeof(*times));
     size_t count = 0;
