@@ -29,6 +29,8 @@
 #include "scan.h"
 
 #define COPY_BYTES ((uint64_t)1 << 20)
+#define FIRST_BYTES                                                                                \
+    ((uint64_t)16 << 20) /* of the segment that a start begins with, if it is zeroed */
 
 _Static_assert(MANIFEST_NUMBER_MAX == SEGMENT_NUMBER_COUNT - 1, "what the manifest lets through");
 
@@ -441,12 +443,17 @@ kvs_status recovery_open(struct kvs_db *db, bool create, uint32_t threads, struc
     hand_over(&recovery);
     if (status != KVS_OK || db->read_only)
         return status;
+    if (db->zero_ahead) {
+        /* As the keeper makes them, but no larger than can be filled with zeros at once. The spare, for
+           which that takes long, is the keeper's to make. */
+        uint64_t bytes = db->segment_bytes < FIRST_BYTES ? db->segment_bytes : FIRST_BYTES;
+        return keeper_make_segment(db, bytes, SEGMENT_APPENDED, true, &db->active, err);
+    }
     status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->active, err);
-    if (status != KVS_OK || db->zero_ahead)
+    if (status != KVS_OK)
         return status;
     /* The spare too, so that it is there before the disk can fill up; on a full one, or without
-       descriptors, there is none.
-       Where new segments are filled with zeros that takes long, and the keeper makes it. */
+       descriptors, there is none. */
     status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->spare, err);
     return disk_is_short(status) ? KVS_OK : status; /* the keeper tries again */
 }

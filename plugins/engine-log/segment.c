@@ -11,11 +11,15 @@
 
 #include "crc32c.h"
 
-#define MAGIC            UINT32_C(0x3153564B) /* "KVS1" */
-#define CHECKED_BEGIN    8u                   /* the header's CRC covers these bytes */
-#define CHECKED_END      64u
-#define ZERO_CHUNK       ((uint64_t)1 << 20) /* bytes written at once */
-#define ZERO_SYNC_CHUNKS 4u                  /* so many are on their way to the disk at once */
+#define MAGIC         UINT32_C(0x3153564B) /* "KVS1" */
+#define CHECKED_BEGIN 8u                   /* the header's CRC covers these bytes */
+#define CHECKED_END   64u
+/* Bytes of zeros that are on their way to the disk at once. */
+#define ZERO_SYNC_BYTES ((uint64_t)4 << 20)
+/* Bytes written at once. The page cache keeps in one piece what came in one write, and a store into the
+   mapping makes all of that piece dirty: every sync of an append then writes as much. (After writes of
+   1 MiB it took 0.9 ms instead of 0.08 ms; below 16 KiB only the zeros take longer.) */
+#define ZERO_WRITE_BYTES ((uint64_t)16 << 10)
 
 kvs_status segment_table_init(struct segment_table *table, struct kvs_error *err)
 {
@@ -155,20 +159,22 @@ static kvs_status fill_with_zeros(struct segment *segment, const struct segment_
     struct disk_file *file = segment->file;
     uint64_t from = SEGMENT_HEADER_BYTES;
     uint64_t to = config->bytes;
-    uint8_t *zeros = calloc(1, ZERO_CHUNK);
+    uint8_t *zeros = calloc(1, ZERO_WRITE_BYTES);
     if (zeros == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     kvs_status status = KVS_OK;
     while (from < to && status == KVS_OK && !is_in_a_hurry(config)) {
-        uint64_t bytes = to - from < ZERO_CHUNK ? to - from : ZERO_CHUNK;
-        status = is_cancelled(config) ? KVS_CLOSED : disk_file_write(file, from, zeros, bytes, err);
-        from += bytes;
+        uint64_t end = (from / ZERO_WRITE_BYTES + 1) * ZERO_WRITE_BYTES;
+        end = end < to ? end : to;
+        status =
+            is_cancelled(config) ? KVS_CLOSED : disk_file_write(file, from, zeros, end - from, err);
+        from = end;
         /* All at once would keep the syncs of writes waiting behind it. */
-        if (status == KVS_OK && from / ZERO_CHUNK % ZERO_SYNC_CHUNKS == 0)
+        if (status == KVS_OK && from % ZERO_SYNC_BYTES == 0)
             status = disk_file_sync(file, err);
     }
     free(zeros);
-    segment->warmed = from < to ? from / ZERO_CHUNK * ZERO_CHUNK : to; /* they are in memory */
+    segment->warmed = from; /* they are in memory */
     return status;
 }
 

@@ -110,10 +110,14 @@ static void zeros_are_written_ahead(void **state)
     config.zero = true;
     config.cancel = &cancel;
     uint64_t syncs = disk_faulty_calls(fixture->db->disk, DISK_CALL_SYNC);
+    uint64_t writes = disk_faulty_calls(fixture->db->disk, DISK_CALL_WRITE);
     assert_status(KVS_OK, segment_create(fixture->db->disk, &config, &segment, &error.error),
                   &error);
     /* A few MiB at a time, so that the syncs of writes do not wait behind all of it. */
     assert_true(disk_faulty_calls(fixture->db->disk, DISK_CALL_SYNC) - syncs >= 3);
+    /* In small pieces: what came in one write is written again whenever a byte of it is synced. */
+    assert_true(disk_faulty_calls(fixture->db->disk, DISK_CALL_WRITE) - writes >=
+                config.bytes / 65536);
     segment_free(segment);
     assert_int_equal(KVS_OK, disk_remove(fixture->db->disk, NAME, NULL));
     /* One that is cancelled leaves no file. */
