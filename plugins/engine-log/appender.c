@@ -18,6 +18,8 @@
  * I5  A batch that needs a segment which is being made is in line with all that came after it, and is
  *     decided anew when it is its turn: nothing of it was done. What is in line is looked at by whoever
  *     lets go of the lock once `making` is 0.
+ * I6  When nobody holds the lock and a commit round is wanted, somebody leads: who lets go of the lock makes
+ *     itself the leader, if it waits for the disk anyway, or else the committer's thread.
  */
 #include "appender.h"
 
@@ -46,6 +48,7 @@ kvs_status appender_init(struct kvs_db *db, struct kvs_error *err)
     if (db->staged == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
     db->staged_cap = STAGED_MIN;
+    db->round = 1;
     return KVS_OK;
 }
 
@@ -69,7 +72,6 @@ static void activate(struct kvs_db *db, struct segment *segment)
         return;
     before->next = db->rolled;
     db->rolled = before;
-    committer_want_rolled(db);
 }
 
 /* What a write that makes the store larger must leave of the active segment (keeper.c, I3). */
@@ -297,12 +299,10 @@ static void stall(struct kvs_db *db, struct write *write)
     db->stalled_last = write;
 }
 
-/* Appends a batch when it is its turn. KVS_PENDING: it waits for the disk, for which *ret_waits is set, or
-   is in line. */
-static kvs_status append_in_turn(struct kvs_db *db, struct kvs_batch *batch, bool *ret_waits)
+/* Appends a batch when it is its turn. KVS_PENDING: it waits for the disk, or is in line. */
+static kvs_status append_in_turn(struct kvs_db *db, struct kvs_batch *batch)
 {
     kvs_status status = db->stalled_first != NULL ? KVS_BUSY : append(db, batch);
-    *ret_waits = *ret_waits || status == KVS_PENDING;
     if (status != KVS_BUSY)
         return status;
     stall(db, write_of(batch));
@@ -310,13 +310,13 @@ static kvs_status append_in_turn(struct kvs_db *db, struct kvs_batch *batch, boo
 }
 
 /* Appends a list of batches. */
-static void append_all(struct kvs_db *db, struct write *list, bool *ret_waits)
+static void append_all(struct kvs_db *db, struct write *list)
 {
     while (list != NULL) {
         struct write *next = list->next; /* the batch is gone once it is complete */
         struct kvs_batch *batch = batch_of(list);
         prefetch(db, batch); /* so far its records went to another CPU's cache */
-        kvs_status status = append_in_turn(db, batch, ret_waits);
+        kvs_status status = append_in_turn(db, batch);
         if (status != KVS_PENDING)
             batch->complete(batch->arg, batch, status);
         list = next;
@@ -324,13 +324,13 @@ static void append_all(struct kvs_db *db, struct write *list, bool *ret_waits)
 }
 
 /* Appends what is in line, if it need not wait any more. */
-static void append_stalled(struct kvs_db *db, bool *ret_waits)
+static void append_stalled(struct kvs_db *db)
 {
     if (db->stalled_first == NULL || atomic_load_explicit(&db->making, memory_order_acquire) != 0)
         return;
     struct write *list = db->stalled_first;
     db->stalled_first = db->stalled_last = NULL;
-    append_all(db, list, ret_waits);
+    append_all(db, list);
 }
 
 /* How long the caller is to wait for what was appended; small debts are left to grow. */
@@ -353,31 +353,54 @@ static void pay(uint64_t debt_ns)
     (void)nanosleep(&pause, NULL);
 }
 
-/* Appends what is queued until nothing is. The lock is held at the start and not at the end. True:
-   something waits for the disk. */
-static bool drain_and_unlock(struct kvs_db *db, uint64_t *ret_debt_ns)
+/* Sees to it that what is wanted of the disk has a leader (I6). The lock is held. may_lead: the calling
+   thread, which waits for the disk. */
+static enum leader find_leader(struct kvs_db *db, bool may_lead)
 {
-    bool waits = false;
+    if (db->leader != LEADER_NONE || !committer_is_wanted(db))
+        return LEADER_NONE;
+    if (may_lead)
+        db->leader = LEADER_CALLER;
+    else if (db->committer_runs)
+        db->leader = LEADER_COMMITTER;
+    return db->leader;
+}
+
+/* Appends what is queued until nothing is, and lets go of the lock. True: the calling thread is to lead a
+   round (committer_lead). */
+static bool drain_and_unlock(struct kvs_db *db, bool may_lead, uint64_t *ret_debt_ns)
+{
+    bool leads = false;
     uint64_t debt_ns = 0;
     for (;;) {
-        append_stalled(db, &waits);
-        append_all(db, queue_take(db), &waits);
+        append_stalled(db);
+        append_all(db, queue_take(db));
         debt_ns += take_debt(db);
+        enum leader leader = find_leader(db, may_lead);
         (void)pthread_mutex_unlock(&db->append_lock);
+        if (leader == LEADER_CALLER)
+            leads = true;
+        else if (leader == LEADER_COMMITTER)
+            committer_call(db);
         /* I4: one that was pushed before we let go saw the lock taken. */
         if (atomic_load_explicit(&db->queued, memory_order_seq_cst) == NULL ||
             pthread_mutex_trylock(&db->append_lock) != 0)
             break;
     }
     *ret_debt_ns = debt_ns < PACE_MOST_NS ? debt_ns : PACE_MOST_NS;
-    return waits;
+    return leads;
 }
 
 void appender_unlock(struct kvs_db *db)
 {
     uint64_t debt_ns; /* not for the committer to pay: everybody waits for it */
-    if (drain_and_unlock(db, &debt_ns))
-        committer_want_round(db);
+    (void)drain_and_unlock(db, false, &debt_ns);
+}
+
+bool appender_unlock_to_wait(struct kvs_db *db)
+{
+    uint64_t debt_ns; /* of others, who do not wait for the disk: this is not their time */
+    return drain_and_unlock(db, true, &debt_ns);
 }
 
 kvs_status appender_roll(struct kvs_db *db, struct kvs_error *err)
@@ -433,20 +456,17 @@ kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ba
     kvs_status status = check_batch(batch);
     if (status != KVS_OK)
         return status;
-    bool waits = false;
     uint64_t debt_ns = 0;
     prefetch(db, batch);
     if (pthread_mutex_trylock(&db->append_lock) == 0) {
-        status = append_in_turn(db, batch, &waits);
-        waits = drain_and_unlock(db, &debt_ns) || waits;
+        status = append_in_turn(db, batch);
+        (void)drain_and_unlock(db, false, &debt_ns);
     } else {
         queue_push(db, write_of(batch));
         status = KVS_PENDING;
         if (pthread_mutex_trylock(&db->append_lock) == 0) /* I4 */
-            waits = drain_and_unlock(db, &debt_ns);
+            (void)drain_and_unlock(db, false, &debt_ns);
     }
-    if (waits)
-        committer_want_round(db);
     pay(debt_ns);
     return status;
 }
@@ -457,25 +477,18 @@ kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ba
 struct single {
     struct kvs_batch batch;
     struct kvs_op op;
-    struct kvs_db *db;
-    kvs_status status; /* KVS_PENDING until it is complete; guarded by commit_lock */
+    kvs_status status; /* written before the end of its round, read after it */
 };
 
 static void single_complete(void *arg, struct kvs_batch *batch, kvs_status status)
 {
     struct single *single = arg;
-    struct kvs_db *db = single->db;
     (void)batch;
-    (void)pthread_mutex_lock(&db->commit_lock);
     single->status = status;
-    (void)pthread_cond_broadcast(&db->commit_done);
-    (void)pthread_mutex_unlock(&db->commit_lock);
 }
 
 static kvs_status write_single(struct kvs_db *db, struct single *single, struct kvs_error *err)
 {
-    single->db = db;
-    single->status = KVS_PENDING;
     single->batch = (struct kvs_batch){
         .size = (uint32_t)sizeof(single->batch),
         .ops = &single->op,
@@ -485,23 +498,23 @@ static kvs_status write_single(struct kvs_db *db, struct single *single, struct 
         .err = err,
     };
     /* The caller waits in any case, so it waits for the lock and takes the queue along. */
-    kvs_status status;
     uint64_t debt_ns;
     for (;;) {
         (void)pthread_mutex_lock(&db->append_lock);
-        status = db->stalled_first != NULL ? KVS_BUSY : append(db, &single->batch);
-        if (drain_and_unlock(db, &debt_ns))
-            committer_want_round(db);
+        kvs_status status = db->stalled_first != NULL ? KVS_BUSY : append(db, &single->batch);
+        bool waits = status == KVS_PENDING;
+        uint64_t round = db->round;
+        single->status = status; /* before anybody else can complete it */
+        if (drain_and_unlock(db, waits, &debt_ns))
+            committer_lead(db);
+        else if (waits)
+            rounds_wait(&db->rounds, round);
         if (status != KVS_BUSY) /* I5 */
             break;
         maker_await(db);
     }
-    if (status == KVS_PENDING) {
-        committer_wait(db, &single->status);
-        status = single->status;
-    }
     pay(debt_ns);
-    return status == KVS_OK ? single->op.status : status;
+    return single->status == KVS_OK ? single->op.status : single->status;
 }
 
 kvs_status appender_set(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes key,

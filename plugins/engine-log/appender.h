@@ -14,8 +14,12 @@ KVS_MUST_USE kvs_status appender_init(struct kvs_db *db, struct kvs_error *err);
 void appender_deinit(struct kvs_db *db);
 
 /* Lets go of the append lock and looks after what was queued meanwhile. Whoever took the lock must
-   let go of it with this. */
+   let go of it with this, or with the next one. */
 void appender_unlock(struct kvs_db *db);
+
+/* The same, by a thread that is going to wait for the next commit round. True: nobody leads that one,
+   it is to do so itself (committer_lead). */
+KVS_MUST_USE bool appender_unlock_to_wait(struct kvs_db *db);
 
 /* As kvs_engine_ops.submit. */
 kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_batch *batch);

@@ -1,13 +1,20 @@
 /*
- * See committer.h.
+ * See committer.h. Whoever lets go of the append lock makes a leader where rounds are wanted and nobody
+ * leads (appender.c, I5). A caller leads one round, in which its own write is; what was appended
+ * meanwhile it leaves to the committer's thread. That goes on for as long as something is wanted, so while
+ * writers are busy no thread has to be woken before the next sync can begin.
  *
  * I1  A round covers every frame whose append was over when it took the list of writes: the list, the
- *     rolled segments and the end of the active one are read under the append lock at one moment.
+ *     rolled segments and the end of the active one are read under the append lock at one moment,
+ *     and whatever is appended afterwards belongs to the round with the next number.
  * I2  Nothing of a round is published or completed before all its segments are synced. After a failed
  *     sync nobody knows what the disk has: the store turns read-only, the round's writes fail, and no
  *     sync is tried again.
  * I3  A record leaves the pending table after it is in the index, so a condition that is decided
  *     meanwhile finds it in one of the two.
+ * I4  One round at a time: leadership changes under the append lock, and is given up, or used for the
+ *     next round, when the round's writes are complete. So rounds end in the order of their numbers,
+ *     and who waits for the end of one finds its write complete.
  */
 #include "committer.h"
 
@@ -26,20 +33,27 @@ struct round {
     struct segment *active; /* NULL: not to be synced */
     uint64_t active_end;
     uint64_t sequence; /* all below it are covered */
+    uint64_t number;
 };
 
-static void round_take(struct kvs_db *db, bool with_active, struct round *ret)
+/* The append lock is held. */
+static void round_take(struct kvs_db *db, struct round *ret)
 {
-    (void)pthread_mutex_lock(&db->append_lock);
-    ret->writes = db->unsynced_first;
-    db->unsynced_first = db->unsynced_last = NULL;
-    ret->rolled = db->rolled;
-    db->rolled = NULL;
-    ret->active = with_active || ret->writes != NULL ? db->active : NULL;
+    /* An interval that is over must not be put off by rounds that are there for something else. */
+    bool with_active =
+        db->sync_wanted || db->unsynced_first != NULL || db->durability == KVS_DURABILITY_INTERVAL;
+    *ret = (struct round){
+        .writes = db->unsynced_first,
+        .rolled = db->rolled,
+        .active = with_active ? db->active : NULL,
+        .sequence = db->sequence,
+        .number = db->round++,
+    };
     if (ret->active != NULL)
         ret->active_end = atomic_load_explicit(&ret->active->end, memory_order_relaxed);
-    ret->sequence = db->sequence;
-    appender_unlock(db);
+    db->unsynced_first = db->unsynced_last = NULL;
+    db->rolled = NULL;
+    db->sync_wanted = false;
 }
 
 static kvs_status sync_segment(struct kvs_db *db, struct segment *segment, uint64_t end,
@@ -124,98 +138,68 @@ static void note_durable(struct kvs_db *db, const struct round *round)
     atomic_store_explicit(&db->durable_sequence, durable, memory_order_release);
 }
 
-/* Runs one round. The caller leads. */
-static kvs_status run_round(struct kvs_db *db, bool with_active)
+/* Runs a round that was taken. The caller leads. */
+static void round_run(struct kvs_db *db, struct round *round)
 {
     char message[STORE_FAULT_MAX] = "";
     struct kvs_error error = KVS_ERROR_INIT(message);
-    struct round round = {.active_end = 0};
-    round_take(db, with_active, &round);
-    kvs_status status = round_sync(db, &round, &error);
+    kvs_status status = round_sync(db, round, &error);
     if (status == KVS_OK) {
         epoch_begin();
-        for (const struct write *each = round.writes; each != NULL; each = each->next)
+        for (const struct write *each = round->writes; each != NULL; each = each->next)
             publish_write(db, each);
         epoch_end();
     } else if (status != KVS_READ_ONLY) {
         store_fail(db, &error); /* I2 */
     }
     (void)pthread_mutex_lock(&db->append_lock);
-    forget_pending(db, round.writes, status == KVS_OK); /* I3 */
+    forget_pending(db, round->writes, status == KVS_OK); /* I3 */
     if (status == KVS_OK)
-        note_durable(db, &round);
+        note_durable(db, round);
     appender_unlock(db);
-    if (round.rolled != NULL)
-        keeper_take_complete(db, round.rolled, status == KVS_OK);
-    complete_all(round.writes, status, &error);
-    return status;
+    if (round->rolled != NULL)
+        keeper_take_complete(db, round->rolled, status == KVS_OK);
+    complete_all(round->writes, status, &error);
+    rounds_end(&db->rounds, round->number); /* I4 */
 }
 
 /* ---- leading ------------------------------------------------------------------------------ */
 
-/* Runs a round as the leader. commit_lock is held before and after, not meanwhile. */
-static kvs_status lead(struct kvs_db *db, bool with_active)
+bool committer_is_wanted(const struct kvs_db *db)
 {
-    /* So that no other round puts off the one that is due. */
-    with_active = with_active || db->durability == KVS_DURABILITY_INTERVAL;
-    db->leading = true;
-    db->round_wanted = false;
-    db->rolled_wanted = false;
-    (void)pthread_mutex_unlock(&db->commit_lock);
-    kvs_status status = run_round(db, with_active);
-    (void)pthread_mutex_lock(&db->commit_lock);
-    db->leading = false;
-    if (db->waiting > 0)
-        (void)pthread_cond_broadcast(&db->commit_done);
-    if ((db->round_wanted || db->rolled_wanted) && db->committer_runs)
-        (void)pthread_cond_signal(&db->commit_wanted);
-    return status;
+    return db->unsynced_first != NULL || db->rolled != NULL || db->sync_wanted;
 }
 
-void committer_want_round(struct kvs_db *db)
+void committer_lead(struct kvs_db *db)
 {
-    (void)pthread_mutex_lock(&db->commit_lock);
-    if (!db->round_wanted) {
-        db->round_wanted = true;
-        if (!db->leading)
-            (void)pthread_cond_signal(&db->commit_wanted);
-    }
-    (void)pthread_mutex_unlock(&db->commit_lock);
+    struct round round;
+    (void)pthread_mutex_lock(&db->append_lock);
+    round_take(db, &round);
+    appender_unlock(db);
+    round_run(db, &round);
+    (void)pthread_mutex_lock(&db->append_lock);
+    db->leader = LEADER_NONE;
+    appender_unlock(db);
 }
 
-void committer_want_rolled(struct kvs_db *db)
+void committer_call(struct kvs_db *db)
 {
     (void)pthread_mutex_lock(&db->commit_lock);
-    db->rolled_wanted = true;
-    if (!db->leading)
-        (void)pthread_cond_signal(&db->commit_wanted);
-    (void)pthread_mutex_unlock(&db->commit_lock);
-}
-
-void committer_wait(struct kvs_db *db, const kvs_status *status)
-{
-    (void)pthread_mutex_lock(&db->commit_lock);
-    db->waiting++;
-    while (*status == KVS_PENDING) {
-        if (db->leading)
-            (void)pthread_cond_wait(&db->commit_done, &db->commit_lock);
-        else
-            (void)lead(db, false);
-    }
-    db->waiting--;
+    db->commit_called = true;
+    (void)pthread_cond_signal(&db->commit_wanted);
     (void)pthread_mutex_unlock(&db->commit_lock);
 }
 
 kvs_status committer_sync(struct kvs_db *db, struct kvs_error *err)
 {
-    (void)pthread_mutex_lock(&db->commit_lock);
-    db->waiting++;
-    while (db->leading)
-        (void)pthread_cond_wait(&db->commit_done, &db->commit_lock);
-    kvs_status status = lead(db, true);
-    db->waiting--;
-    (void)pthread_mutex_unlock(&db->commit_lock);
-    return status == KVS_OK ? KVS_OK : store_check_writable(db, err);
+    (void)pthread_mutex_lock(&db->append_lock);
+    db->sync_wanted = true;
+    uint64_t round = db->round;
+    if (appender_unlock_to_wait(db))
+        committer_lead(db);
+    else
+        rounds_wait(&db->rounds, round);
+    return store_check_writable(db, err); /* no round fails and leaves it so */
 }
 
 /* ---- the thread --------------------------------------------------------------------------- */
@@ -231,6 +215,29 @@ static void interval_end(struct timespec *ret, uint64_t interval_ms)
     }
 }
 
+/* Leads for as long as something is wanted. */
+static void lead_on(struct kvs_db *db)
+{
+    struct round round;
+    (void)pthread_mutex_lock(&db->append_lock);
+    while (committer_is_wanted(db)) {
+        round_take(db, &round);
+        appender_unlock(db);
+        round_run(db, &round);
+        (void)pthread_mutex_lock(&db->append_lock);
+    }
+    db->leader = LEADER_NONE;
+    appender_unlock(db);
+}
+
+/* Asks for a round that makes durable what there is. */
+static void want_sync(struct kvs_db *db)
+{
+    (void)pthread_mutex_lock(&db->append_lock);
+    db->sync_wanted = true;
+    appender_unlock(db);
+}
+
 static void *committer_main(void *arg)
 {
     struct kvs_db *db = arg;
@@ -238,21 +245,27 @@ static void *committer_main(void *arg)
     struct timespec due;
     interval_end(&due, db->sync_interval_ms);
     (void)pthread_mutex_lock(&db->commit_lock);
-    while (!db->committer_stop) {
+    for (;;) {
         bool is_due = false;
-        if (!db->leading && (db->round_wanted || db->rolled_wanted)) {
-            (void)lead(db, false);
-            continue;
+        while (!db->commit_called && !db->committer_stop && !is_due) {
+            if (by_interval)
+                is_due =
+                    pthread_cond_timedwait(&db->commit_wanted, &db->commit_lock, &due) == ETIMEDOUT;
+            else
+                (void)pthread_cond_wait(&db->commit_wanted, &db->commit_lock);
         }
-        if (by_interval)
-            is_due =
-                pthread_cond_timedwait(&db->commit_wanted, &db->commit_lock, &due) == ETIMEDOUT;
-        else
-            (void)pthread_cond_wait(&db->commit_wanted, &db->commit_lock);
+        bool is_called = db->commit_called;
+        if (!is_called && db->committer_stop)
+            break;
+        db->commit_called = false;
+        (void)pthread_mutex_unlock(&db->commit_lock);
+        if (is_called)
+            lead_on(db);
         if (is_due) {
-            db->round_wanted = true; /* at once, or when the leader of now is done */
+            want_sync(db);
             interval_end(&due, db->sync_interval_ms);
         }
+        (void)pthread_mutex_lock(&db->commit_lock);
     }
     (void)pthread_mutex_unlock(&db->commit_lock);
     return NULL;
@@ -264,18 +277,23 @@ kvs_status committer_start(struct kvs_db *db, struct kvs_error *err)
     if (error != 0)
         return kvs_error_set(err, KVS_NO_MEMORY, error, "cannot start the committer's thread: %s",
                              strerror(error));
+    (void)pthread_mutex_lock(&db->append_lock);
     db->committer_runs = true;
+    appender_unlock(db);
     return KVS_OK;
 }
 
 void committer_stop(struct kvs_db *db)
 {
-    if (!db->committer_runs)
+    (void)pthread_mutex_lock(&db->append_lock);
+    bool ran = db->committer_runs;
+    db->committer_runs = false;
+    appender_unlock(db);
+    if (!ran)
         return;
     (void)pthread_mutex_lock(&db->commit_lock);
     db->committer_stop = true;
     (void)pthread_cond_signal(&db->commit_wanted);
     (void)pthread_mutex_unlock(&db->commit_lock);
     (void)pthread_join(db->committer, NULL);
-    db->committer_runs = false;
 }

@@ -12,16 +12,17 @@
 
 /* Starts the thread. KVS_OK, KVS_NO_MEMORY (no thread to be had). */
 KVS_MUST_USE kvs_status committer_start(struct kvs_db *db, struct kvs_error *err);
-/* Runs a last round and ends the thread. One that was not started is fine. */
+/* Ends the thread, after the round at hand. One that was not started is fine. */
 void committer_stop(struct kvs_db *db);
 
-/* Says that writes wait for a round which nobody leads by waiting. */
-void committer_want_round(struct kvs_db *db);
-/* Says that complete segments wait to be synced and sealed. Under the append lock. */
-void committer_want_rolled(struct kvs_db *db);
+/* True when there is something for a round to do. The append lock is held. */
+bool committer_is_wanted(const struct kvs_db *db);
 
-/* Waits until *status (guarded by commit_lock) is no longer KVS_PENDING, leading rounds meanwhile. */
-void committer_wait(struct kvs_db *db, const kvs_status *status);
+/* Runs one round. By a thread that was made the leader and waits for its own write (LEADER_CALLER). */
+void committer_lead(struct kvs_db *db);
+
+/* Tells the committer's thread that it was made the leader (LEADER_COMMITTER). */
+void committer_call(struct kvs_db *db);
 
 /* Returns when all that was appended before the call is durable. */
 kvs_status committer_sync(struct kvs_db *db, struct kvs_error *err);

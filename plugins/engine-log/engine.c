@@ -50,7 +50,6 @@ static void init_locks(struct kvs_db *db)
     (void)pthread_mutex_init(&db->compact_lock, NULL);
     (void)pthread_cond_init(&db->compact_wanted, &monotonic);
     (void)pthread_cond_init(&db->compact_done, &monotonic);
-    (void)pthread_cond_init(&db->commit_done, &monotonic);
     (void)pthread_cond_init(&db->commit_wanted, &monotonic);
     (void)pthread_cond_init(&db->keeper_wanted, &monotonic);
     (void)pthread_cond_init(&db->keeper_done, &monotonic);
@@ -71,7 +70,6 @@ static void deinit_locks(struct kvs_db *db)
     (void)pthread_mutex_destroy(&db->compact_lock);
     (void)pthread_cond_destroy(&db->compact_wanted);
     (void)pthread_cond_destroy(&db->compact_done);
-    (void)pthread_cond_destroy(&db->commit_done);
     (void)pthread_cond_destroy(&db->commit_wanted);
     (void)pthread_cond_destroy(&db->keeper_wanted);
     (void)pthread_cond_destroy(&db->keeper_done);

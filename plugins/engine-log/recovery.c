@@ -30,7 +30,7 @@
 
 #define COPY_BYTES ((uint64_t)1 << 20)
 #define FIRST_BYTES                                                                                \
-    ((uint64_t)16 << 20) /* of the segment that a start begins with, if it is zeroed */
+    ((uint64_t)16 << 20) /* of a start's first segment, if it is filled with zeros */
 
 _Static_assert(MANIFEST_NUMBER_MAX == SEGMENT_NUMBER_COUNT - 1, "what the manifest lets through");
 
@@ -444,8 +444,8 @@ kvs_status recovery_open(struct kvs_db *db, bool create, uint32_t threads, struc
     if (status != KVS_OK || db->read_only)
         return status;
     if (db->zero_ahead) {
-        /* As the keeper makes them, but no larger than can be filled with zeros at once. The spare, for
-           which that takes long, is the keeper's to make. */
+        /* As the maker makes them, but no larger than can be filled with zeros at once. The spare, for
+           which that takes long, is the maker's. */
         uint64_t bytes = db->segment_bytes < FIRST_BYTES ? db->segment_bytes : FIRST_BYTES;
         return keeper_make_segment(db, bytes, SEGMENT_APPENDED, true, &db->active, err);
     }

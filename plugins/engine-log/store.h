@@ -25,6 +25,7 @@
 #include "index.h"
 #include "manifest.h"
 #include "pending.h"
+#include "rounds.h"
 #include "segment.h"
 
 #define STORE_BATCH_OPS_MAX   65536u
@@ -60,6 +61,13 @@ struct staged {
     struct pending_record *pending; /* or NULL */
 };
 
+/* Who runs commit rounds. */
+enum leader {
+    LEADER_NONE,
+    LEADER_CALLER,    /* a thread that waits for its write anyway */
+    LEADER_COMMITTER, /* the committer's thread */
+};
+
 struct kvs_db {
     /* Constant while it is open. */
     const struct kvs_host *host;
@@ -90,6 +98,9 @@ struct kvs_db {
     struct write *unsynced_first; /* appended, waiting for the disk */
     struct write *unsynced_last;
     struct segment *rolled; /* complete, not yet synced; newest first */
+    bool sync_wanted;       /* the active segment is to be synced though no write waits for it */
+    uint64_t round;         /* number of the commit round that will take all this along */
+    enum leader leader;     /* of commit rounds: see committer.c */
     /* All up to this number is durable and in the index. Written under the lock, release; read by
        threads without it, acquire. */
     _Atomic uint64_t durable_sequence;
@@ -97,6 +108,7 @@ struct kvs_db {
     uint64_t appended_records;
     uint64_t appended_bytes;
     kvs_status refusing; /* why the last write that makes the store larger got no segment; logged */
+    bool committer_runs; /* its thread can be made the leader */
 
     /* Batches that came while another thread had the append lock. Pushed by any thread (release),
        taken whole by the holder of the lock (acquire). */
@@ -112,16 +124,13 @@ struct kvs_db {
     _Atomic uint64_t *old_places; /* STORE_BATCH_OPS_MAX, by sequence number - publishing_from */
     pthread_mutex_t publish_lock; /* held meanwhile; innermost but for the index's own */
 
-    /* Guarded by commit_lock: the committer's. */
+    struct rounds rounds; /* those that are over, for the callers that wait */
+
+    /* Guarded by commit_lock: the committer's thread. */
     _Alignas(64) pthread_mutex_t commit_lock;
-    pthread_cond_t commit_done;   /* a round ended: waiting callers look again */
-    pthread_cond_t commit_wanted; /* the committer's thread has something to do */
-    bool leading;                 /* somebody runs a round */
-    bool round_wanted;            /* writes wait that no caller will lead */
-    bool rolled_wanted;           /* segments wait to be synced */
-    uint32_t waiting;             /* callers that wait for commit_done */
+    pthread_cond_t commit_wanted; /* it has something to do */
+    bool commit_called;           /* it was made the leader */
     bool committer_stop;
-    bool committer_runs;
     pthread_t committer;
 
     /* Guarded by manifest_lock, which is held while the disk syncs a change of the manifest. */

@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-#define SMALL STORE_VALUE_LEAST
+#define SMALL  STORE_VALUE_LEAST
+#define OTHERS 12u
 
 struct fixture {
     char *dir;
@@ -134,6 +135,44 @@ static void test_failed_sync(void **state)
     }
     assert_int_equal(0, version_of(&again, 3));
     must_close_store(&again);
+    end(&fixture);
+}
+
+static bool others_pending(void *arg)
+{
+    return test_store_stat(arg, "pending_records") == 1 + OTHERS;
+}
+
+/* However many wait, and whether or not somebody waits who could lead: they take one more sync. */
+static void test_one_sync_for_all(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct writer first;
+    struct writer others[OTHERS];
+    begin(&fixture, KVS_DURABILITY_ALWAYS);
+    for (unsigned repeat = 1; repeat <= 20; repeat++) {
+        watched_hold_syncs(fixture.watched, ".seg");
+        first = (struct writer){.store = &fixture.store, .key = 1000, .version = repeat};
+        start(&first);
+        wait_until(is_held, fixture.watched);
+        for (uint64_t i = 0; i < OTHERS; i++) {
+            others[i] = (struct writer){.store = &fixture.store, .key = i, .version = repeat};
+            start(&others[i]);
+        }
+        wait_until(others_pending, &fixture.store);
+        unsigned before = watched_syncs(fixture.watched);
+        watched_release_syncs(fixture.watched, KVS_OK);
+        assert_int_equal(0, pthread_join(first.thread, NULL));
+        assert_int_equal(KVS_OK, first.status);
+        for (uint64_t i = 0; i < OTHERS; i++) {
+            assert_int_equal(0, pthread_join(others[i].thread, NULL));
+            assert_int_equal(KVS_OK, others[i].status);
+            assert_int_equal(repeat, version_of(&fixture.store, i));
+        }
+        assert_int_equal(before + 1, watched_syncs(fixture.watched));
+    }
+    must_close_store(&fixture.store);
     end(&fixture);
 }
 
@@ -265,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_invisible_until_durable),
         cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_one_sync_for_all),
         cmocka_unit_test(test_decision_waits_for_disk),
         cmocka_unit_test(test_full_disk),
     };
