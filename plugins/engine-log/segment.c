@@ -174,7 +174,8 @@ static kvs_status fill_with_zeros(struct segment *segment, const struct segment_
             status = disk_file_sync(file, err);
     }
     free(zeros);
-    segment->warmed = from; /* they are in memory */
+    /* They are in memory. */
+    segment->warmed = from < to ? from / ZERO_SYNC_BYTES * ZERO_SYNC_BYTES : to;
     return status;
 }
 
