@@ -17,8 +17,9 @@
 #include "system/run_client.h"
 #include "system/tree.h"
 
-#define KEYS      30u
-#define EXIT_LOST 3
+#define KEYS       30u
+#define EXIT_USAGE 2
+#define EXIT_LOST  3
 
 static bool can_repair(const struct pair *pair)
 {
@@ -88,7 +89,7 @@ static void check_repair(const struct pair *pair, const char *dir, const char *e
     tree_expect_untouched(dir, before);
 
     result = run_repair(dir, target, engine); /* it is not done over */
-    assert_int_equal(result.exit_status, 1);
+    assert_int_equal(result.exit_status, EXIT_USAGE);
     expect_in(result.err, "holds a store already");
     program_result_deinit(&result);
 
@@ -189,12 +190,13 @@ static void what_is_served_or_in_the_way_is_refused(const struct pair *pair)
         const char *const into_itself[] = {program_server(), "--data-dir", dir,
                                            "--repair",       dir,          NULL};
         result = program_run(into_itself, NULL, 0);
+        assert_int_equal(result.exit_status, EXIT_USAGE);
         expect_in(result.err, "holds a store already");
     } else {
         result = program_run(argv, NULL, 0);
+        assert_int_equal(result.exit_status, 1);
         expect_in(result.err, "cannot repair a store");
     }
-    assert_int_equal(result.exit_status, 1);
     program_result_deinit(&result);
     assert_int_equal(access(target, F_OK), -1);
     pair_start(&server, pair, dir, NULL);
