@@ -3,13 +3,21 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { library, noServer, pause, run } from "./server.mjs";
 
 const { default: Redis } = library("ioredis");
 const { createClient } = library("redis");
+
+// Whether somebody listens there: a socket has its name before that.
+const answers = (path) => new Promise((resolve) => {
+  const socket = connect(path);
+  socket.once("connect", () => resolve(socket.destroy() !== null));
+  socket.once("error", () => resolve(false));
+});
 
 // A test that gets the Unix socket of a server that loads, and how to let it finish. (It says its port
 // only when it is ready.)
@@ -22,7 +30,7 @@ const whileLoading = (test) => async () => {
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const open = () => writeFileSync(gate, "");
   try {
-    while (!existsSync(path) && child.exitCode === null) await pause(5);
+    while (!(await answers(path)) && child.exitCode === null) await pause(5);
     await test(path, open);
   } finally {
     open();

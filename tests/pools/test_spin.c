@@ -95,6 +95,7 @@ static void run(struct pool_kit *kit, const char *setting, bool asleep, unsigned
     struct source source = {.kit = kit, .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     assert_true(source.fd >= 0);
     assert_int_equal(sem_init(&source.answer, 0, 0), 0);
+    // cppcheck-suppress autoVariables ; the pool is gone before it is
     kit->extra = &source;
     kit_set_options(kit, &setting, 1);
     struct kvs_pool_config config = kit_config(kit, 1);
