@@ -212,6 +212,7 @@ static void a_refused_exec_discards(void **state)
     atomic_store(&talk.store.store.is_open, false);
     (void)say(&talk, "exec", "-EXECABORT Transaction discarded because of: LOADING half way\r\n");
     assert_null(talk.client.multi);
+    atomic_store(&talk.store.store.is_open, true); /* or it is not closed */
     end(&talk);
 }
 
