@@ -247,7 +247,7 @@ static bool show_place(void *arg, uint64_t place)
 {
     struct scan_state *state = arg;
     struct kvs_scan *scan = state->scan;
-    struct sight sight;
+    struct sight sight = {.from = NULL}; /* gcc does not know that damage is never KVS_OK */
     kvs_status status = visible_at(state->db, place, &sight, state->err);
     const struct record *record = &sight.record;
     if (status == KVS_NOT_FOUND || (status == KVS_OK && !has_prefix(record->key, scan->prefix)))
