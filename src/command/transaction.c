@@ -306,6 +306,9 @@ kvs_status transaction_get(struct transaction *txn, struct kvs_bytes key, struct
         if (status != KVS_OK)
             return status;
     }
+    /* What the transaction wrote itself may have been expired when it did. */
+    if (value_is_expired(&entry->value, txn->now_ms))
+        return KVS_NOT_FOUND;
     *ret = entry->value;
     return KVS_OK;
 }

@@ -201,6 +201,16 @@ static void test_expired_reads_as_missing(struct fixture *fixture)
     assert_int_equal(KVS_OK, commit(fixture->txn));
     must_hold_at(fixture, NOW + 20, "k", "new", VALUE_NEVER);
 
+    /* So does one that was expired when the transaction set it. */
+    begin_at(fixture, NOW + 21);
+    must_set(fixture, "k", "late", NOW + 20);
+    must_hold(fixture, "k", NULL, 0);
+    must_set(fixture, "k", "newer", TRANSACTION_KEEP);
+    must_hold(fixture, "k", "newer", VALUE_NEVER);
+    must_set(fixture, "k", "late", NOW + 20);
+    assert_int_equal(KVS_OK, commit(fixture->txn));
+    must_hold_at(fixture, NOW + 21, "k", NULL, 0);
+
     /* The condition is about what is stored, expired or not. */
     begin(fixture);
     must_set(fixture, "k", "v", NOW + 10);
