@@ -54,7 +54,7 @@ struct index_slab {
     struct index_arena *arena;
     TAILQ_ENTRY(index_slab) link;
     uint64_t size;
-    bool huge;           /* in huge pages, which are not given back piece by piece */
+    bool huge;           /* in huge pages, which are not given back unit by unit: slab_split() */
     uint32_t free_units; /* bit per unit */
     uint32_t idle_units; /* never touched */
     struct index_region regions[SLAB_UNITS]; /* by first unit */
@@ -180,13 +180,28 @@ static bool region_much_is_free(const struct index_arena *arena)
     return held > used + used / 8 + FREE_BYTES;
 }
 
-/* Gives the memory of a free region back to the system, and keeps its addresses. */
-static void region_untouch(struct index_arena *arena, const struct index_region *region)
+/* Gives the memory of free units back to the system, and keeps their addresses. */
+static void slab_untouch(struct index_arena *arena, struct index_slab *slab, uint32_t unit,
+                         uint32_t units)
 {
-    if (madvise(region_begin(region), region->size, MADV_DONTNEED) != 0)
+    uint64_t unit_size = slab->size / SLAB_UNITS;
+    if (madvise((char *)slab + unit * unit_size, units * unit_size, MADV_DONTNEED) != 0)
         return;
-    region->slab->idle_units |= units_mask(region->unit, region->units);
-    arena->idle_bytes += region->size;
+    slab->idle_units |= units_mask(unit, units);
+    arena->idle_bytes += units * unit_size;
+}
+
+/* Gives up the huge pages of a slab of which half is free, to give back that half. */
+static void slab_split(struct index_arena *arena, struct index_slab *slab)
+{
+    if ((unsigned)__builtin_popcount(slab->free_units) < SLAB_UNITS / 2 ||
+        madvise(slab, slab->size, MADV_NOHUGEPAGE) != 0)
+        return;
+    slab->huge = false;
+    for (uint32_t unit = 1; unit < SLAB_UNITS; unit++) { /* the description is in the first */
+        if ((slab->free_units & units_mask(unit, 1)) != 0)
+            slab_untouch(arena, slab, unit, 1);
+    }
 }
 
 static void region_reclaim(struct epoch_retired *retired)
@@ -197,8 +212,10 @@ static void region_reclaim(struct epoch_retired *retired)
     pthread_mutex_lock(&arena->lock);
     slab->free_units |= units_mask(region->unit, region->units); /* A1 */
     arena->retired_bytes -= region->size;
-    if (!slab->huge && region->unit != 0 && region_much_is_free(arena))
-        region_untouch(arena, region);
+    if (region_much_is_free(arena) && slab->huge)
+        slab_split(arena, slab);
+    else if (region_much_is_free(arena) && region->unit != 0)
+        slab_untouch(arena, slab, region->unit, region->units);
     region->units = 0;
     if (slab->free_units == ALL_UNITS)
         slab_spare(arena, slab); /* unmaps the region's description too */
