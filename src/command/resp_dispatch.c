@@ -56,6 +56,12 @@ static void refuse_loading(const struct command_context *context, struct resp_wr
     resp_error(reply, "LOADING %s", text);
 }
 
+static bool needs_store(const struct client *client, const struct resp_command *command)
+{
+    return (command->flags & RESP_LOADING_OK) == 0 ||
+           (multi_is_exec(command) && multi_needs_store(client));
+}
+
 /* Answers with an error if the request must not be served. */
 static bool refuse(const struct command_context *context, const struct client *client,
                    const struct resp_command *command, const struct kvs_bytes *arguments,
@@ -68,7 +74,7 @@ static bool refuse(const struct command_context *context, const struct client *c
         return true;
     else if (!client->authenticated && (command->flags & RESP_NO_AUTH) == 0)
         resp_error_no_auth(reply);
-    else if ((command->flags & RESP_LOADING_OK) == 0 && !store_is_open(context->store))
+    else if (!store_is_open(context->store) && needs_store(client, command))
         refuse_loading(context, reply);
     else if ((command->flags & RESP_NO_MULTI) != 0 && multi_is_open(client))
         resp_error(reply, "ERR Command not allowed inside a transaction");

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "command/command.h"
+#include "command/store.h"
 #include "command/transaction.h"
 
 struct queued {
@@ -24,9 +26,11 @@ struct multi {
     struct queued *first; /* owned, all of these */
     struct queued *last;
     struct watch *watches;
-    uint64_t count; /* of the commands */
-    size_t bytes;   /* of all of it */
-    bool spoiled;   /* EXEC must fail */
+    uint64_t count;       /* of the commands */
+    size_t bytes;         /* of all of it */
+    bool spoiled;         /* EXEC must fail */
+    bool needs_store;     /* of the commands one does */
+    bool watches_unknown; /* a key was watched before its value could be read: EXEC does nothing */
 };
 
 static struct multi *multi_of(struct client *client)
@@ -59,6 +63,7 @@ static void free_watches(struct multi *multi)
         free(multi->watches);
         multi->watches = next;
     }
+    multi->watches_unknown = false;
 }
 
 void multi_discard(struct client *client)
@@ -130,6 +135,7 @@ bool multi_queue(struct client *client, const struct resp_command *command,
         multi->first = queued;
     multi->last = queued;
     multi->count++;
+    multi->needs_store |= (command->flags & RESP_LOADING_OK) == 0;
     multi->bytes += size;
     resp_simple(reply, "QUEUED");
     return true;
@@ -209,6 +215,11 @@ static void run_watch(struct call *call)
     struct multi *multi = multi_of(call->client);
     const char *message = NULL;
     kvs_status status = multi != NULL ? KVS_OK : KVS_NO_MEMORY;
+    if (status == KVS_OK && !store_is_open(call->context->store)) {
+        multi->watches_unknown = true;
+        resp_ok(call->reply);
+        return;
+    }
     for (uint32_t i = 1; status == KVS_OK && i < call->argument_count; i++) {
         if (!is_watched(multi, call->arguments[i]))
             status = add_watch(call, multi, call->arguments[i], &message);
@@ -262,7 +273,7 @@ static void run_exec(struct call *call)
         resp_error(call->reply, "EXECABORT Transaction discarded because of previous errors.");
         return;
     }
-    kvs_status status = apply_watches(call, multi);
+    kvs_status status = multi->watches_unknown ? KVS_CONDITION_FAILED : apply_watches(call, multi);
     if (status == KVS_OK)
         run_queued(call, multi);
     else if (status == KVS_CONDITION_FAILED)
@@ -276,6 +287,11 @@ bool multi_is_exec(const struct resp_command *command)
     return command->run == run_exec;
 }
 
+bool multi_needs_store(const struct client *client)
+{
+    return multi_is_open(client) && client->multi->needs_store;
+}
+
 static void finish_exec(struct client *client)
 {
     if (multi_is_open(client))
@@ -285,14 +301,14 @@ static void finish_exec(struct client *client)
 const struct resp_command resp_multi_commands[] = {
     {.name = "multi",
      .arity = 1,
-     .flags = RESP_FAST | RESP_AT_ONCE,
+     .flags = RESP_FAST | RESP_AT_ONCE | RESP_LOADING_OK,
      .group = "transactions",
      .since = "1.2.0",
      .summary = "Begin a transaction: commands wait for EXEC",
      .run = run_multi},
     {.name = "exec",
      .arity = 1,
-     .flags = RESP_WRITE | RESP_AT_ONCE,
+     .flags = RESP_WRITE | RESP_AT_ONCE | RESP_LOADING_OK,
      .group = "transactions",
      .since = "1.2.0",
      .summary = "Run the commands of a transaction, all at one moment",
@@ -300,14 +316,14 @@ const struct resp_command resp_multi_commands[] = {
      .finished = finish_exec},
     {.name = "discard",
      .arity = 1,
-     .flags = RESP_FAST | RESP_AT_ONCE,
+     .flags = RESP_FAST | RESP_AT_ONCE | RESP_LOADING_OK,
      .group = "transactions",
      .since = "2.0.0",
      .summary = "Forget the commands of a transaction",
      .run = run_discard},
     {.name = "watch",
      .arity = -2,
-     .flags = RESP_FAST | RESP_AT_ONCE,
+     .flags = RESP_FAST | RESP_AT_ONCE | RESP_LOADING_OK,
      .first_key = 1,
      .last_key = -1,
      .key_step = 1,
@@ -317,7 +333,7 @@ const struct resp_command resp_multi_commands[] = {
      .run = run_watch},
     {.name = "unwatch",
      .arity = 1,
-     .flags = RESP_FAST,
+     .flags = RESP_FAST | RESP_LOADING_OK,
      .group = "transactions",
      .since = "2.2.0",
      .summary = "Forget all watched keys",

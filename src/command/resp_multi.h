@@ -7,7 +7,8 @@
  * others from being applied.
  *
  * WATCH remembers values: EXEC does nothing if one of them is another one then. A key that was changed
- * and changed back counts as unchanged, unlike in Redis.
+ * and changed back counts as unchanged, unlike in Redis. What a key holds that is watched while the store
+ * loads is not known: the EXEC after it does nothing, as if somebody had changed it.
  */
 #ifndef COMMAND_RESP_MULTI_H
 #define COMMAND_RESP_MULTI_H
@@ -37,6 +38,9 @@ void multi_spoil(struct client *client);
 
 /* This is EXEC. */
 bool multi_is_exec(const struct resp_command *command);
+
+/* One of the collected commands is not allowed while the store loads, so EXEC is not either. */
+bool multi_needs_store(const struct client *client);
 
 /* Forgets what is collected and watched: the client begins anew, or is gone. */
 void multi_discard(struct client *client);

@@ -82,20 +82,24 @@ struct scan_options {
     bool of_other_type; /* only keys of a type of which there are none */
 };
 
-/* A cursor is read as strtoul does: blanks in front are refused, a sign is not. */
+/* A cursor is read as Redis does, with strtoul: blanks in front are refused, a sign is not, and nothing,
+   or what ends in a zero byte before anything, is 0. */
 static bool parse_cursor(struct kvs_bytes text, uint64_t *ret)
 {
     uint64_t value = 0;
     const char *at = text.ptr;
-    if (text.len == 0)
+    uint64_t size = strnlen(at, text.len);
+    bool is_negative = size > 0 && at[0] == '-';
+    uint64_t first = is_negative || (size > 0 && at[0] == '+');
+    if (size > 0 && first == size)
         return false;
-    for (uint64_t i = 0; i < text.len; i++) {
+    for (uint64_t i = first; i < size; i++) {
         unsigned digit = (unsigned)at[i] - '0';
         if (digit > 9 || value > (UINT64_MAX - digit) / 10)
             return false;
         value = value * 10 + digit;
     }
-    *ret = value;
+    *ret = is_negative ? -value : value;
     return true;
 }
 

@@ -77,11 +77,34 @@ class Loading(unittest.TestCase):
         wire = Wire(self.path)
         self.addCleanup(wire.close)
         self.assertTrue(wire.say("GET", "k").startswith("LOADING "))
-        self.assertEqual(wire.say("MULTI").split()[0], "LOADING")
         self.assertEqual(wire.say("PING"), "PONG")
         self.open()
         fixture.wait_until(lambda: wire.say("GET", "k") is None)
         self.assertEqual(wire.say("CLIENT", "SETNAME", "same"), "OK")
+
+    def test_transactions_begin_and_end(self):
+        """As with Redis: only what needs the store is refused."""
+        wire = Wire(self.path)
+        self.addCleanup(wire.close)
+        self.assertEqual(wire.say("MULTI"), "OK")
+        self.assertTrue(wire.say("GET", "k").startswith("LOADING "))
+        self.assertEqual(wire.say("EXEC"),
+                         "EXECABORT Transaction discarded because of previous errors.")
+        for end, reply in (("EXEC", [b"x", "OK"]), ("DISCARD", "OK")):
+            self.assertEqual(wire.say("MULTI"), "OK")
+            self.assertEqual(wire.say("ECHO", "x"), "QUEUED")
+            self.assertEqual(wire.say("UNWATCH"), "QUEUED")
+            self.assertEqual(wire.say(end), reply)
+        self.assertEqual(wire.say("EXEC"), "ERR EXEC without MULTI")
+        self.assertEqual(wire.say("DISCARD"), "ERR DISCARD without MULTI")
+        # What is watched now is not known, so it may have changed.
+        self.assertEqual(wire.say("WATCH", "k"), "OK")
+        self.open()
+        fixture.wait_until(lambda: wire.say("GET", "k") is None)
+        for watched, reply in ((True, None), (False, ["OK"])):
+            self.assertEqual(wire.say("MULTI"), "OK")
+            self.assertEqual(wire.say("SET", "j", "v"), "QUEUED")
+            self.assertEqual(wire.say("EXEC"), reply, watched)
 
     def test_a_client_that_retries_waits_for_it(self):
         r = self.connect(retry=Retry(ConstantBackoff(0.05), 500),

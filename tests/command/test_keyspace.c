@@ -113,6 +113,11 @@ static void test_scan_options(struct resp_runner *runner)
     expect_reply(runner, "RANDOMKEY", "$4 key5");
     expect_reply(runner, "SCAN x", "-ERR invalid cursor");
     expect_reply(runner, "SCAN 18446744073709551616", "-ERR invalid cursor");
+    expect_reply(runner, "SCAN -18446744073709551616", "-ERR invalid cursor");
+    expect_reply(runner, "SCAN -", "-ERR invalid cursor");
+    expect_reply(runner, "SCAN +-0", "-ERR invalid cursor");
+    expect_reply(runner, "SCAN -0 COUNT 1000", "*2 $1 0 *1 $4 key5");
+    expect_reply(runner, "SCAN +0 COUNT 1000", "*2 $1 0 *1 $4 key5");
     expect_reply(runner, "SCAN 0 COUNT 0", "-ERR syntax error");
     expect_reply(runner, "SCAN 0 COUNT x", "-ERR value is not an integer or out of range");
     expect_reply(runner, "SCAN 0 MATCH", "-ERR syntax error");

@@ -209,6 +209,7 @@ static void a_refused_exec_discards(void **state)
     assert_null(talk.client.multi);
     (void)say(&talk, "get k", "$-1\r\n");
     (void)say(&talk, "multi", "+OK\r\n");
+    (void)say(&talk, "get k", "+QUEUED\r\n");
     atomic_store(&talk.store.store.is_open, false);
     (void)say(&talk, "exec", "-EXECABORT Transaction discarded because of: LOADING half way\r\n");
     assert_null(talk.client.multi);
