@@ -61,6 +61,6 @@ void figures_visit(struct kvs_db *db, kvs_stat_fn visit, void *arg)
     visit(arg, "batches_total", atomic_load_explicit(&db->group.batches, memory_order_relaxed));
     visit(arg, "flushes_total", atomic_load_explicit(&db->durable.syncs, memory_order_relaxed));
     visit(arg, "map_growths_total", atomic_load_explicit(&db->space.growths, memory_order_relaxed));
-    visit(arg, "is_read_only",
+    visit(arg, "read_only",
           atomic_load_explicit(&db->health.read_only, memory_order_relaxed) ? 1 : 0);
 }

@@ -27,6 +27,20 @@ static kvs_status set(struct session *session, const char *key, const char *valu
     return session_set(session, NULL, text(key), text(value), error);
 }
 
+static void take_read_only(void *arg, const char *name, uint64_t value)
+{
+    if (strcmp(name, "read_only") == 0)
+        *(uint64_t *)arg = value;
+}
+
+/* The figure that /metrics and INFO show. */
+static uint64_t read_only_figure(struct session *session)
+{
+    uint64_t figure = UINT64_MAX;
+    engine_ops()->stats(session->db, take_read_only, &figure);
+    return figure;
+}
+
 static char *open_with_one(struct session *session, const struct session_config *config)
 {
     char *dir = temp_dir_new();
@@ -55,6 +69,7 @@ static void check_read_only(struct session *session, const char *dir,
     check_value(session, text("key"), text("old"));
     check_missing(session, text("new"));
     assert_int_equal(1, session_key_count(session));
+    assert_int_equal(1, read_only_figure(session));
     assert_true(session_try_close(session, &error) != KVS_OK);
     if (config->durability != KVS_DURABILITY_ALWAYS) {
         assert_status(KVS_CORRUPT, session_try_open(session, dir, config, &error), &error);
@@ -68,6 +83,7 @@ static void check_read_only(struct session *session, const char *dir,
     check_set(session, text("new"), text("value"));
     session_reopen(session, dir, config);
     check_value(session, text("new"), text("value"));
+    assert_int_equal(0, read_only_figure(session));
     session_close(session);
 }
 
