@@ -9,6 +9,8 @@
 #include "command/word.h"
 #include "protocol/resp_reply.h"
 
+#define SHOWN_MAX 64u /* bytes of an argument that an error repeats */
+
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
 /* Answers what a save came to, when that was nothing good. */
@@ -137,6 +139,31 @@ static void answer_none(struct call *call)
     resp_array(call->reply, 0);
 }
 
+/* FUNCTION LIST [LIBRARYNAME pattern] [WITHCODE] */
+static void run_function_list(struct call *call)
+{
+    const struct kvs_bytes *arguments = call->arguments;
+    bool with_code = false;
+    bool named = false;
+    for (uint32_t i = 2; i < call->argument_count; i++) {
+        if (!with_code && word_is(arguments[i], "withcode")) {
+            with_code = true;
+        } else if (!named && word_is(arguments[i], "libraryname")) {
+            named = true;
+            if (++i < call->argument_count)
+                continue;
+            resp_error(call->reply, "ERR library name argument was not given");
+            return;
+        } else {
+            uint64_t size = arguments[i].len < SHOWN_MAX ? arguments[i].len : SHOWN_MAX;
+            resp_error(call->reply, "ERR Unknown argument %.*s", (int)size,
+                       (const char *)arguments[i].ptr);
+            return;
+        }
+    }
+    answer_none(call);
+}
+
 static void run_wait(struct call *call)
 {
     int64_t replicas;
@@ -172,7 +199,7 @@ static const struct resp_subcommand script_subcommands[] = {
 
 static const struct resp_subcommand function_subcommands[] = {
     {"flush", -2, ": nothing to forget", run_function_flush},
-    {"list", -2, ": none", answer_none},
+    {"list", -2, "[LIBRARYNAME <pattern>] [WITHCODE]: none", run_function_list},
     {"load", -3, NULL, run_script_load},
     {NULL, 0, NULL, NULL},
 };

@@ -447,8 +447,11 @@ static void run_unblock(struct call *call)
 static void run_pause(struct call *call)
 {
     int64_t timeout_ms;
-    if (call->argument_count > 3 && !word_is(call->arguments[3], "write") &&
-        !word_is(call->arguments[3], "all"))
+    if (call->argument_count > 4)
+        resp_error(call->reply, "ERR unknown subcommand or wrong number of arguments for "
+                                "'PAUSE'. Try CLIENT HELP.");
+    else if (call->argument_count > 3 && !word_is(call->arguments[3], "write") &&
+             !word_is(call->arguments[3], "all"))
         resp_error(call->reply, "ERR CLIENT PAUSE mode must be WRITE or ALL");
     else if (!word_integer(call->arguments[2], &timeout_ms))
         resp_error(call->reply, "ERR timeout is not an integer or out of range");

@@ -128,7 +128,7 @@ static void run_info(struct call *call)
         if (command != NULL)
             answer_info(call->reply, command);
         else
-            resp_null_array(call->reply);
+            resp_null(call->reply);
     }
 }
 

@@ -179,8 +179,10 @@ static void add_persistence(struct page *page)
     add(page, "rdb_last_bgsave_status:%s\r\n", save->last_failed ? "err" : "ok");
     add_number(page, "rdb_saves", save->count);
     /* Every acknowledged write is in the store's files, as an append-only file would be. */
-    add(page, "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_last_bgrewrite_status:ok\r\n"
-              "aof_last_write_status:ok\r\n");
+    add(page,
+        "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_last_bgrewrite_status:ok\r\n"
+        "aof_last_write_status:%s\r\n",
+        figures_get(&page->figures, "engine_read_only") != 0 ? "err" : "ok");
 }
 
 static void add_stats(struct page *page)
@@ -191,8 +193,6 @@ static void add_stats(struct page *page)
     add_figure(page, "total_net_output_bytes", "sent_bytes");
     add_figure(page, "rejected_connections", "clients_refused");
     add_figure(page, "expired_keys", "expired_keys");
-    add_figure(page, "keyspace_hits", "keyspace_hits");
-    add_figure(page, "keyspace_misses", "keyspace_misses");
     add_figure(page, "total_error_replies", "errors");
     add(page, "evicted_keys:0\r\npubsub_channels:0\r\npubsub_patterns:0\r\nlatest_fork_usec:0\r\n");
 }

@@ -173,7 +173,7 @@ static bool look(struct call *call, uint64_t *ret_len)
 static void run_memory_usage(struct call *call)
 {
     uint64_t len;
-    int64_t samples;
+    int64_t samples = 0;
     if (call->argument_count != 3 &&
         !(call->argument_count == 5 && word_is(call->arguments[3], "samples"))) {
         resp_error_syntax(call->reply);
@@ -181,6 +181,10 @@ static void run_memory_usage(struct call *call)
     }
     if (call->argument_count == 5 && !word_integer(call->arguments[4], &samples)) {
         resp_error_not_integer(call->reply);
+        return;
+    }
+    if (samples < 0) {
+        resp_error_syntax(call->reply);
         return;
     }
     if (look(call, &len))

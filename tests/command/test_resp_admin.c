@@ -131,6 +131,12 @@ static void probes_get_an_answer_that_does_no_harm(void **state)
     conversation_expect(&talk, "SCRIPT FLUSH SYNC x",
                         "-ERR SCRIPT FLUSH only support SYNC|ASYNC option\r\n");
     conversation_expect(&talk, "FUNCTION LIST", "*0\r\n");
+    conversation_expect(&talk, "FUNCTION LIST withcode LIBRARYNAME withcode", "*0\r\n");
+    conversation_expect(&talk, "FUNCTION LIST x", "-ERR Unknown argument x\r\n");
+    conversation_expect(&talk, "FUNCTION LIST WITHCODE withcode",
+                        "-ERR Unknown argument withcode\r\n");
+    conversation_expect(&talk, "FUNCTION LIST LIBRARYNAME",
+                        "-ERR library name argument was not given\r\n");
     conversation_expect(&talk, "FUNCTION LOAD x", "-ERR scripts are not supported\r\n");
     conversation_expect(&talk, "SCRIPT EXISTS a b", "*2\r\n:0\r\n:0\r\n");
     conversation_expect(&talk, "SCRIPT FLUSH ASYNC", "+OK\r\n");

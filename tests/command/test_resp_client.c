@@ -205,6 +205,9 @@ static void what_is_not_needed_does_no_harm(void **state)
                              "-ERR CLIENT CACHING can be called only when");
     conversation_expect(&crowd.talk, "client pause 0", "+OK\r\n");
     conversation_expect(&crowd.talk, "client pause 1", "-ERR CLIENT PAUSE is not supported\r\n");
+    conversation_expect(&crowd.talk, "client pause 1 write x",
+                        "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try "
+                        "CLIENT HELP.\r\n");
     conversation_expect(&crowd.talk, "client pause -1", "-ERR timeout is negative\r\n");
     conversation_expect(&crowd.talk, "client pause x",
                         "-ERR timeout is not an integer or out of range\r\n");

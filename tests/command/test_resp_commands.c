@@ -15,7 +15,7 @@ static void info_says_what_a_command_is(void **state)
                         "*3\r\n"
                         "*10\r\n$6\r\nobject\r\n:-2\r\n*1\r\n+readonly\r\n:2\r\n:2\r\n:1\r\n"
                         "*3\r\n+@read\r\n+@slow\r\n+@generic\r\n*0\r\n*0\r\n*0\r\n"
-                        "*-1\r\n"
+                        "$-1\r\n"
                         "*10\r\n$6\r\ndbsize\r\n:1\r\n*1\r\n+fast\r\n:0\r\n:0\r\n:0\r\n"
                         "*2\r\n+@fast\r\n+@server\r\n*0\r\n*0\r\n*0\r\n");
     (void)conversation_say(&talk, "HELLO 3");

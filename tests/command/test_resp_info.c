@@ -47,6 +47,24 @@ static void begin(struct conversation *talk)
     talk->context.hooks.save_state = save_state;
 }
 
+/* An engine that gave up after a failed write. */
+static void visit_stats_of_broken(void *arg, kvs_stat_fn visit, void *visit_arg)
+{
+    (void)arg;
+    visit(visit_arg, "engine_read_only", 1);
+}
+
+static void failed_writes_are_told(void **state)
+{
+    (void)state;
+    struct conversation talk;
+    begin(&talk);
+    conversation_expect_part(&talk, "INFO persistence", "\r\naof_last_write_status:ok\r\n");
+    talk.context.visit_stats = visit_stats_of_broken;
+    conversation_expect_part(&talk, "INFO persistence", "\r\naof_last_write_status:err\r\n");
+    conversation_end(&talk);
+}
+
 static void all_usual_sections_are_there(void **state)
 {
     (void)state;
@@ -74,6 +92,7 @@ static void all_usual_sections_are_there(void **state)
         conversation_expect_part(&talk, "info everything", parts[i]);
     }
     assert_null(strstr(conversation_say(&talk, "INFO"), "# Kvs"));
+    assert_null(strstr(conversation_say(&talk, "INFO"), "keyspace_hits")); /* nobody counts them */
     conversation_end(&talk);
 }
 
@@ -145,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_usual_sections_are_there),
         cmocka_unit_test(loading_is_told_with_what_is_left),
+        cmocka_unit_test(failed_writes_are_told),
         cmocka_unit_test(one_section_comes_alone),
         cmocka_unit_test(commands_that_were_called_have_a_line),
     };

@@ -73,6 +73,7 @@ static void a_key_takes_as_much_as_it_is_long_and_more(void **state)
     assert_int_equal(conversation_say(&scene.talk, "MEMORY USAGE key SAMPLES 0")[0], ':');
     conversation_expect(&scene.talk, "MEMORY USAGE missing", "$-1\r\n");
     conversation_expect(&scene.talk, "MEMORY USAGE key 5", "-ERR syntax error\r\n");
+    conversation_expect(&scene.talk, "MEMORY USAGE key SAMPLES -1", "-ERR syntax error\r\n");
     conversation_expect(&scene.talk, "MEMORY USAGE key SAMPLES x",
                         "-ERR value is not an integer or out of range\r\n");
     conversation_expect(&scene.talk, "MEMORY PURGE", "+OK\r\n");
