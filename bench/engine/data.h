@@ -44,28 +44,45 @@ static inline uint64_t data_hex(uint32_t number)
     return digits + UINT64_C(0x3030303030303030) + above_9 * ('a' - '0' - 10);
 }
 
-static inline void data_key(const struct data *data, uint64_t index, uint8_t key[DATA_KEY_SIZE])
+/* The key with an identity. */
+static inline void data_identity_key(uint64_t identity, uint8_t key[DATA_KEY_SIZE])
 {
-    uint64_t identity = data_identity(data, index);
     store_le64(key, data_hex((uint32_t)(identity >> 32)));
     store_le64(key + 8, data_hex((uint32_t)identity));
+}
+
+static inline void data_key(const struct data *data, uint64_t index, uint8_t key[DATA_KEY_SIZE])
+{
+    data_identity_key(data_identity(data, index), key);
 }
 
 /* Fills a buffer with random bytes, once; it is then stamped for each value. */
 void data_value_init(const struct data *data, uint8_t *value);
 
+/* Makes a value one of the key with an identity. */
+static inline void data_identity_stamp(uint64_t identity, uint64_t version, uint8_t *value)
+{
+    store_le64(value, ~identity);
+    store_le64(value + 8, version);
+}
+
 static inline void data_value_stamp(const struct data *data, uint64_t index, uint64_t version,
                                     uint8_t *value)
 {
-    store_le64(value, ~data_identity(data, index));
-    store_le64(value + 8, version);
+    data_identity_stamp(data_identity(data, index), version, value);
+}
+
+/* Is this a value of the key with an identity? (Of any version; at least DATA_STAMP_SIZE bytes.) */
+static inline bool data_identity_fits(uint64_t identity, const uint8_t *value)
+{
+    return load_le64(value) == ~identity;
 }
 
 /* Is this a value of key index? (Of any version.) */
 static inline bool data_value_is_of(const struct data *data, uint64_t index, const uint8_t *value,
                                     uint64_t len)
 {
-    return len == data->value_size && load_le64(value) == ~data_identity(data, index);
+    return len == data->value_size && data_identity_fits(data_identity(data, index), value);
 }
 
 #endif

@@ -47,15 +47,21 @@ static inline uint32_t histogram_bucket_of(uint64_t value)
     return shift * HISTOGRAM_SUB_COUNT + (uint32_t)(value >> shift);
 }
 
-static inline void histogram_record(struct histogram *histogram, uint64_t value)
+static inline void histogram_record_many(struct histogram *histogram, uint64_t value,
+                                         uint64_t count)
 {
-    histogram->count++;
-    histogram->sum += value;
+    histogram->count += count;
+    histogram->sum += value * count;
     if (value < histogram->min)
         histogram->min = value;
     if (value > histogram->max)
         histogram->max = value;
-    histogram->buckets[histogram_bucket_of(value)]++;
+    histogram->buckets[histogram_bucket_of(value)] += count;
+}
+
+static inline void histogram_record(struct histogram *histogram, uint64_t value)
+{
+    histogram_record_many(histogram, value, 1);
 }
 
 #endif

@@ -102,6 +102,10 @@ static uint64_t next_key(struct draw *draw)
 
 enum draw_kind draw_next(struct draw *draw, uint64_t *ret_index)
 {
+    if (draw->plan->mix.gets >= 100 || draw->plan->mix.sets >= 100) {
+        *ret_index = next_key(draw);
+        return draw->plan->mix.gets >= 100 ? DRAW_GET : DRAW_SET;
+    }
     uint64_t chance = random_next(&draw->random) >> 32;
     enum draw_kind kind = chance < draw->gets_below      ? DRAW_GET
                           : chance < draw->sets_below    ? DRAW_SET

@@ -127,14 +127,18 @@ static void after_send(struct driver *driver, struct link *link, kvs_status stat
     }
 }
 
+static void send_next(struct driver *driver, struct link *link, bool prepared, uint64_t now_ns)
+{
+    if (tally_counts(&driver->tally, now_ns))
+        driver->tally.sends++;
+    after_send(driver, link, link_send(link, &driver->kit, prepared, &driver->error), false);
+}
+
 /* The first count slots are filled: off they go. */
 static void start(struct driver *driver, struct link *link, uint32_t count, uint64_t now_ns)
 {
     link->count = count;
-    link->answered = 0;
-    if (tally_counts(&driver->tally, now_ns))
-        driver->tally.sends++;
-    after_send(driver, link, link_send(link, &driver->kit, &driver->error), false);
+    send_next(driver, link, false, now_ns);
 }
 
 /* Puts the second halves of the changes whose gets were answered into the first slots. */
@@ -143,7 +147,8 @@ static uint32_t fill_changes(struct link *link, uint64_t now_ns)
     uint32_t count = 0;
     for (uint32_t i = 0; i < link->count; i++) {
         if (link->slots[i].kind == DRAW_CHANGE)
-            link->slots[count++] = (struct link_slot){now_ns, link->slots[i].index, DRAW_SET};
+            link->slots[count++] = (struct pipeline_slot){
+                .start_ns = now_ns, .index = link->slots[i].index, .kind = DRAW_SET};
     }
     return count;
 }
@@ -155,7 +160,7 @@ static uint32_t fill_new(struct driver *driver, struct link *link, uint32_t coun
     struct draw *draw = &driver->draw;
     const bool limited = driver->plan->requests != 0 && tally_counts(&driver->tally, now_ns);
     for (; count < limit; count++) {
-        struct link_slot *slot = &link->slots[count];
+        struct pipeline_slot *slot = &link->slots[count];
         slot->start_ns = now_ns;
         if (driver->preloading) {
             slot->kind = DRAW_SET;
@@ -171,12 +176,30 @@ static uint32_t fill_new(struct driver *driver, struct link *link, uint32_t coun
     return count;
 }
 
+/* While the servers answer there is time to make what is sent next, if nothing can change that. */
+static void prepare(struct driver *driver)
+{
+    const struct plan *plan = driver->plan;
+    if (driver->preloading || driver->kit.ready > 0 || plan->requests != 0 ||
+        plan->mix.changes + plan->mix.inserts > 0)
+        return;
+    for (uint32_t i = 0; i < plan->pipeline; i++)
+        driver->kit.slots[i].kind = draw_next(&driver->draw, &driver->kit.slots[i].index);
+    link_kit_prepare(&driver->kit, plan->pipeline);
+}
+
 /* Closed loop: the next pipeline, or none any more. */
 static void go_on(struct driver *driver, struct link *link, uint64_t now_ns)
 {
-    uint32_t limit = driver->preloading ? driver->kit.depth_max : driver->plan->pipeline;
+    uint32_t limit = driver->preloading ? driver->kit.pipeline.capacity : driver->plan->pipeline;
     uint32_t count = 0;
-    if (now_ns < driver->tally.end_ns && !stopped(driver))
+    bool more = now_ns < driver->tally.end_ns && !stopped(driver);
+    if (more && driver->kit.ready > 0) {
+        link_take_prepared(link, &driver->kit, now_ns);
+        send_next(driver, link, true, now_ns);
+        return;
+    }
+    if (more)
         count = fill_new(driver, link, fill_changes(link, now_ns), limit, now_ns);
     if (count > 0) {
         start(driver, link, count, now_ns);
@@ -310,6 +333,7 @@ static void run_closed(struct driver *driver)
         go_on(driver, driver->idle[i], now_ns);
     note_cpu(driver, now_ns, false);
     while (goes_on(driver, now_ns, false)) {
+        prepare(driver);
         now_ns = poll_once(driver, WAIT_MAX_NS);
         note_cpu(driver, now_ns, false);
     }

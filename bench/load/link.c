@@ -24,21 +24,13 @@
 
 void link_kit_init(struct link_kit *kit, const struct plan *plan, struct tally *tally)
 {
-    *kit = (struct link_kit){
-        .plan = plan,
-        .data = {plan->seed, plan->keys, plan->value_size},
-        .tally = tally,
-        .value = g_malloc(plan->value_size + 1),
-    };
-    const struct wire *wire = plan->endpoint.wire;
-    wire->describe(WIRE_GET, plan->value_size, &kit->templates[WIRE_GET]);
-    wire->describe(WIRE_SET, plan->value_size, &kit->templates[WIRE_SET]);
-    data_value_init(&kit->data, kit->value);
-    uint64_t request_max = MAX(kit->templates[WIRE_GET].size, kit->templates[WIRE_SET].size);
+    uint64_t request_max = (uint64_t)plan->value_size + 2 * WIRE_AROUND_MAX;
     uint32_t depth = (uint32_t)MIN(BATCH_BYTES_MAX / request_max, PRELOAD_DEPTH);
-    kit->depth_max = MAX(MAX(depth, plan->pipeline), 1);
-    kit->out = g_malloc(request_max * kit->depth_max);
-    kit->in_cap = MAX(IN_MIN, 2 * ((uint64_t)plan->value_size + wire->reply_around));
+    depth = MAX(MAX(depth, plan->pipeline), 1);
+    *kit = (struct link_kit){.plan = plan, .tally = tally};
+    pipeline_init(&kit->pipeline, plan, depth);
+    kit->slots = g_new0(struct pipeline_slot, depth);
+    kit->in_cap = MAX(IN_MIN, 2 * ((uint64_t)plan->value_size + plan->endpoint.wire->reply_around));
     kit->in = g_malloc(kit->in_cap);
 }
 
@@ -50,8 +42,8 @@ kvs_status link_kit_read_tls(struct link_kit *kit, struct kvs_error *err)
 void link_kit_deinit(struct link_kit *kit)
 {
     client_tls_free(kit->tls);
-    g_free(kit->value);
-    g_free(kit->out);
+    pipeline_deinit(&kit->pipeline);
+    g_free(kit->slots);
     g_free(kit->in);
     *kit = (struct link_kit){0};
 }
@@ -81,7 +73,7 @@ kvs_status link_open(struct link *link, const struct link_kit *kit, struct kvs_e
         return network_fault(kit, "cannot connect", code, err);
     }
     link->fd = fd;
-    link->slots = g_new0(struct link_slot, kit->depth_max);
+    link->slots = g_new0(struct pipeline_slot, kit->pipeline.capacity);
     kvs_status status =
         kit->tls != NULL ? entry_shake_hands(kit->plan, kit->tls, fd, &link->stream, err) : KVS_OK;
     if (status == KVS_OK && kit->plan->password != NULL)
@@ -99,11 +91,6 @@ void link_close(struct link *link)
     g_free(link->unsent);
     g_free(link->partial);
     *link = (struct link){.fd = -1};
-}
-
-static enum wire_command command_of(enum draw_kind kind)
-{
-    return kind == DRAW_GET || kind == DRAW_CHANGE ? WIRE_GET : WIRE_SET;
 }
 
 /* Why the last call on the link's socket failed. */
@@ -142,33 +129,46 @@ kvs_status link_flush(struct link *link, struct kvs_error *err)
     return send_or_keep(link, link->unsent_at, link->unsent_size, true, err);
 }
 
-kvs_status link_send(struct link *link, struct link_kit *kit, struct kvs_error *err)
+void link_kit_prepare(struct link_kit *kit, uint32_t count)
 {
-    const uint32_t value_size = kit->plan->value_size;
-    uint8_t key[DATA_KEY_SIZE];
-    uint8_t *to = kit->out;
-    link->first_id += link->answered;
-    link->answered = 0;
-    for (uint32_t i = 0; i < link->count; i++) {
-        const struct link_slot *slot = &link->slots[i];
-        const struct wire_template *template = &kit->templates[command_of(slot->kind)];
-        data_key(&kit->data, slot->index, key);
-        if (template->value_at != WIRE_NOTHING && value_size >= DATA_STAMP_SIZE)
-            data_value_stamp(&kit->data, slot->index, ++kit->version, kit->value);
-        wire_put(template, link->first_id + i, key, kit->value, value_size, to);
-        to += template->size;
+    pipeline_make(&kit->pipeline, kit->slots, count);
+    kit->ready = count;
+}
+
+void link_take_prepared(struct link *link, struct link_kit *kit, uint64_t start_ns)
+{
+    struct pipeline_slot *slots = kit->slots;
+    kit->slots = link->slots;
+    link->slots = slots;
+    link->count = kit->ready;
+    kit->ready = 0;
+    for (uint32_t i = 0; i < link->count; i++)
+        slots[i].start_ns = start_ns;
+}
+
+kvs_status link_send(struct link *link, struct link_kit *kit, bool prepared, struct kvs_error *err)
+{
+    struct pipeline *pipeline = &kit->pipeline;
+    if (!prepared) {
+        pipeline_make(pipeline, link->slots, link->count);
+        kit->ready = 0;
     }
-    return send_or_keep(link, kit->out, (uint32_t)(to - kit->out), false, err);
+    link->first_id = pipeline->first_id;
+    link->answered = 0;
+    return send_or_keep(link, pipeline->bytes, pipeline->size, false, err);
 }
 
 /* Is that what a set of this key wrote? Behind the stamp all values of a load are the same. */
-static bool value_is_right(const struct link_kit *kit, uint64_t index, struct kvs_bytes value)
+static bool value_is_right(const struct pipeline *pipeline, uint64_t identity,
+                           struct kvs_bytes value)
 {
-    const uint32_t size = kit->plan->value_size;
+    const uint32_t size = pipeline->data.value_size;
+    if (value.len != size)
+        return false;
     if (size < DATA_STAMP_SIZE)
-        return value.len == size && memcmp(value.ptr, kit->value, size) == 0;
-    return data_value_is_of(&kit->data, index, value.ptr, value.len) &&
-           memcmp((const uint8_t *)value.ptr + DATA_STAMP_SIZE, kit->value + DATA_STAMP_SIZE,
+        return memcmp(value.ptr, pipeline->value, size) == 0;
+    return data_identity_fits(identity, value.ptr) &&
+           memcmp((const uint8_t *)value.ptr + DATA_STAMP_SIZE, pipeline->value + DATA_STAMP_SIZE,
                   size - DATA_STAMP_SIZE) == 0;
 }
 
@@ -180,7 +180,7 @@ static void note_error(struct tally *tally, const char *what, struct kvs_bytes t
 }
 
 /* Looks at one reply. False: it makes no sense. */
-static bool take_reply(const struct link_kit *kit, const struct link_slot *slot,
+static bool take_reply(const struct link_kit *kit, const struct pipeline_slot *slot,
                        enum wire_outcome outcome, const struct wire_reply *reply)
 {
     struct tally *tally = kit->tally;
@@ -188,7 +188,7 @@ static bool take_reply(const struct link_kit *kit, const struct link_slot *slot,
     case WIRE_DONE:
         return true;
     case WIRE_VALUE:
-        if (!value_is_right(kit, slot->index, reply->bytes)) {
+        if (!value_is_right(&kit->pipeline, slot->identity, reply->bytes)) {
             tally->wrong++;
             note_error(tally, "a get found another value than was set", bytes_of("", 0));
         }
@@ -226,14 +226,15 @@ static kvs_status take_replies(struct link *link, struct link_kit *kit, uint64_t
                                uint64_t now_ns, struct kvs_error *err)
 {
     const struct wire *wire = kit->plan->endpoint.wire;
+    struct tally_run run = {.count = 0};
     uint8_t key[DATA_KEY_SIZE];
     uint64_t at = 0;
     while (link->answered < link->count) {
-        const struct link_slot *slot = &link->slots[link->answered];
-        const enum wire_command command = command_of(slot->kind);
+        const struct pipeline_slot *slot = &link->slots[link->answered];
+        const enum wire_command command = pipeline_command(slot->kind);
         struct wire_reply reply;
         if (wire->reply_names_key)
-            data_key(&kit->data, slot->index, key);
+            data_identity_key(slot->identity, key);
         enum wire_outcome outcome = wire->parse(command, key, link->first_id + link->answered,
                                                 kit->in + at, size - at, &reply);
         if (outcome == WIRE_MORE)
@@ -243,10 +244,11 @@ static kvs_status take_replies(struct link *link, struct link_kit *kit, uint64_t
                                  "%s: what came back is no reply to the request; does that server "
                                  "speak %s?",
                                  kit->plan->endpoint.text, wire->name);
-        tally_reply(kit->tally, command, slot->start_ns, now_ns);
+        tally_run_add(kit->tally, &run, command, slot->start_ns, now_ns);
         at += reply.size;
         link->answered++;
     }
+    tally_run_end(kit->tally, &run, now_ns);
     if (at < size && link->answered == link->count)
         return kvs_error_set(err, KVS_PROTOCOL, 0, "%s: more replies than requests",
                              kit->plan->endpoint.text);

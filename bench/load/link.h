@@ -9,30 +9,19 @@
 
 #include <stdbool.h>
 
-#include "load/draw.h"
-#include "load/plan.h"
+#include "load/pipeline.h"
 #include "load/tally.h"
 
 /* What the links of a thread share. */
 struct link_kit {
     const struct plan *plan;
-    struct data data;
-    struct wire_template templates[WIRE_COMMAND_COUNT];
-    uint8_t *value; /* plan->value_size bytes, stamped for each set; owned */
-    uint8_t *out;   /* room for a pipeline; owned */
-    uint8_t *in;    /* in_cap bytes: what one recv may bring; owned */
+    struct pipeline pipeline;    /* what is sent next, or was sent last */
+    struct pipeline_slot *slots; /* of a pipeline that is no link's yet; pipeline.capacity; owned */
+    uint32_t ready;              /* how many of them have their requests in pipeline */
+    uint8_t *in;                 /* in_cap bytes: what one recv may bring; owned */
     uint64_t in_cap;
-    uint32_t depth_max; /* requests that fit into out and into a link's slots */
-    uint64_t version;   /* of the last value that was set */
     struct tally *tally;
     struct client_tls *tls; /* NULL: none; owned */
-};
-
-/* A request that is under way. */
-struct link_slot {
-    uint64_t start_ns; /* from here its latency counts */
-    uint64_t index;    /* of its key */
-    enum draw_kind kind;
 };
 
 struct link {
@@ -41,9 +30,9 @@ struct link {
     uint32_t count;               /* requests of the pipeline under way... */
     uint32_t answered;            /* ...and how many of them were answered */
     uint32_t unsent_size;
-    uint64_t first_id;       /* of the pipeline */
-    struct link_slot *slots; /* depth_max; owned */
-    uint8_t *unsent;         /* what the socket did not take; owned; NULL: nothing */
+    uint64_t first_id;           /* of the pipeline */
+    struct pipeline_slot *slots; /* as many as kit->pipeline has room for; owned */
+    uint8_t *unsent;             /* what the socket did not take; owned; NULL: nothing */
     uint8_t *unsent_at;
     uint8_t *partial; /* the beginning of a reply; owned */
     uint64_t partial_size;
@@ -61,9 +50,15 @@ KVS_MUST_USE kvs_status link_open(struct link *link, const struct link_kit *kit,
                                   struct kvs_error *err);
 void link_close(struct link *link); /* no harm for one that is zeroed */
 
-/* Sends the link's first count slots as the next pipeline. KVS_OK; KVS_PENDING: a part of it could
-   not be sent yet, call link_flush when the socket is writable; KVS_NETWORK. */
-KVS_MUST_USE kvs_status link_send(struct link *link, struct link_kit *kit, struct kvs_error *err);
+/* Makes the requests of the kit's first count slots, for whichever link takes them. */
+void link_kit_prepare(struct link_kit *kit, uint32_t count);
+/* Gives a link what was prepared as its next pipeline, which begins at start_ns. */
+void link_take_prepared(struct link *link, struct link_kit *kit, uint64_t start_ns);
+
+/* Sends the link's first count slots as the next pipeline; prepared: it was taken. KVS_OK; KVS_PENDING:
+   a part of it could not be sent yet, call link_flush when the socket is writable; KVS_NETWORK. */
+KVS_MUST_USE kvs_status link_send(struct link *link, struct link_kit *kit, bool prepared,
+                                  struct kvs_error *err);
 KVS_MUST_USE kvs_status link_flush(struct link *link, struct kvs_error *err);
 
 /*

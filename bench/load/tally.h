@@ -34,21 +34,47 @@ static inline bool tally_counts(const struct tally *tally, uint64_t time_ns)
     return time_ns >= tally->begin_ns && time_ns < tally->end_ns;
 }
 
-/* Counts a reply to a request that began at start_ns. Where the end is a number of requests, those
+/* Counts replies to requests of one command that began at start_ns. Where the end is a number of requests, those
    that began before the beginning do not count at all; where it is a time, they come and go. */
-static inline void tally_reply(struct tally *tally, enum wire_command command, uint64_t start_ns,
-                               uint64_t now_ns)
+static inline void tally_replies(struct tally *tally, enum wire_command command, uint64_t count,
+                                 uint64_t start_ns, uint64_t now_ns)
 {
     bool begun_in_time = tally_counts(tally, start_ns);
     bool came_in_time = tally_counts(tally, now_ns);
     if (tally->end_ns == UINT64_MAX)
         came_in_time = begun_in_time;
     if (came_in_time) {
-        tally->replies[command]++;
+        tally->replies[command] += count;
         tally->last_ns = now_ns;
     }
     if (begun_in_time || came_in_time)
-        histogram_record(&tally->latency[command], now_ns - start_ns);
+        histogram_record_many(&tally->latency[command], now_ns - start_ns, count);
+}
+
+/* Replies that came at once to requests that began at once: counted together. */
+struct tally_run {
+    uint64_t count;
+    uint64_t start_ns;
+    enum wire_command command;
+};
+
+/* Counts what was added. All of a run came at now_ns. */
+static inline void tally_run_end(struct tally *tally, struct tally_run *run, uint64_t now_ns)
+{
+    if (run->count > 0)
+        tally_replies(tally, run->command, run->count, run->start_ns, now_ns);
+    run->count = 0;
+}
+
+static inline void tally_run_add(struct tally *tally, struct tally_run *run,
+                                 enum wire_command command, uint64_t start_ns, uint64_t now_ns)
+{
+    if (command != run->command || start_ns != run->start_ns) {
+        tally_run_end(tally, run, now_ns);
+        run->command = command;
+        run->start_ns = start_ns;
+    }
+    run->count++;
 }
 
 #endif

@@ -5,6 +5,9 @@
 
 #define LENGTH_DIGITS_MAX 12u /* more than any length that a load has */
 
+static const char ok[] = "+OK\r\n"; /* by far most replies to sets */
+#define OK_SIZE (sizeof(ok) - 1)
+
 static void resp_describe(enum wire_command command, uint32_t value_size, struct wire_template *ret)
 {
     char before_value[32];
@@ -62,6 +65,10 @@ static enum wire_outcome resp_parse(enum wire_command command, const uint8_t *ke
     (void)id;
     if (size == 0)
         return WIRE_MORE;
+    if (command == WIRE_SET && size >= OK_SIZE && memcmp(from, ok, OK_SIZE) == 0) {
+        *ret = (struct wire_reply){.size = OK_SIZE, .bytes = bytes_of(from + 1, OK_SIZE - 3)};
+        return WIRE_DONE;
+    }
     if (from[0] == '-')
         return parse_line(from, size, WIRE_ERROR, ret);
     if (command == WIRE_GET && from[0] == '$')

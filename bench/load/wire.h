@@ -72,19 +72,26 @@ extern const struct wire wire_kvs;
 extern const struct wire wire_resp;
 extern const struct wire wire_memcached;
 
+/* As wire_put, but for the key and the id, which are the caller's to write. */
+static inline void wire_put_around(const struct wire_template *template, const uint8_t *value,
+                                   uint32_t value_size, uint8_t *to)
+{
+    memcpy(to, template->head, template->head_size);
+    if (template->value_at == WIRE_NOTHING)
+        return;
+    memcpy(to + template->value_at, value, value_size);
+    memcpy(to + template->value_at + value_size, template->tail, template->tail_size);
+}
+
 /* Writes one request to `to` (template->size bytes of room); value is value_size bytes, which the
    caller has stamped. */
 static inline void wire_put(const struct wire_template *template, uint64_t id, const uint8_t *key,
                             const uint8_t *value, uint32_t value_size, uint8_t *to)
 {
-    memcpy(to, template->head, template->head_size);
+    wire_put_around(template, value, value_size, to);
     memcpy(to + template->key_at, key, DATA_KEY_SIZE);
     if (template->id_at != WIRE_NOTHING)
         store_le64(to + template->id_at, id);
-    if (template->value_at == WIRE_NOTHING)
-        return;
-    memcpy(to + template->value_at, value, value_size);
-    memcpy(to + template->value_at + value_size, template->tail, template->tail_size);
 }
 
 /* For describe: a template that is text around a key of "%s" and, behind that, a value. */

@@ -92,6 +92,19 @@ static void adding_is_as_recording_all_in_one(void **state)
     assert_memory_equal(one, all, sizeof(*all));
 }
 
+static void many_are_as_one_after_the_other(void **state)
+{
+    (void)state;
+    _cleanup_(freep) struct histogram *together = histogram_new();
+    _cleanup_(freep) struct histogram *apart = histogram_new();
+    for (uint64_t i = 1; i < 100; i++) {
+        histogram_record_many(together, i * i * i, i % 7 + 1);
+        for (uint64_t n = 0; n <= i % 7; n++)
+            histogram_record(apart, i * i * i);
+    }
+    assert_memory_equal(together, apart, sizeof(*apart));
+}
+
 static void an_empty_histogram_has_no_quantiles(void **state)
 {
     (void)state;
@@ -109,6 +122,7 @@ int main(void)
         cmocka_unit_test(a_bucket_is_at_most_a_64th_of_its_values_wide),
         cmocka_unit_test(quantiles_keep_the_error_bound),
         cmocka_unit_test(adding_is_as_recording_all_in_one),
+        cmocka_unit_test(many_are_as_one_after_the_other),
         cmocka_unit_test(an_empty_histogram_has_no_quantiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
