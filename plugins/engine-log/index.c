@@ -60,14 +60,17 @@
 
 #include "index_internal.h"
 
-#define SHARD_BITS_DEFAULT 14u
-#define SHARD_KEYS         1024u /* expected keys of a shard, from which on there are more shards */
+/* Fuzzers, which open thousands of tiny stores a minute, are built with few shards. */
+#ifndef INDEX_SHARD_BITS_USUAL
+#define INDEX_SHARD_BITS_USUAL 14u
+#endif
+#define SHARD_KEYS 1024u /* expected keys of a shard, from which on there are more shards */
 
 /* ---- making and freeing ------------------------------------------------------------------- */
 
 uint32_t index_shard_bits_for(uint64_t keys)
 {
-    uint32_t bits = SHARD_BITS_DEFAULT;
+    uint32_t bits = INDEX_SHARD_BITS_USUAL;
     while (bits < INDEX_SHARD_BITS_MAX && keys >> bits > SHARD_KEYS)
         bits++;
     return bits;

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #include "base/buffer.h"
-#include "base/bytes.h"
 #include "footer.h"
 #include "small_store.h"
 #include "snapshot.h"
