@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "manifest_internal.h"
 
 /* A file that is being read. */
@@ -101,6 +102,9 @@ static bool manifest_was_durable(const struct manifest *manifest,
 static uint64_t manifest_content_end(const struct manifest_reader *reader)
 {
     uint64_t end = reader->bytes;
+    while (end >= reader->at + sizeof(uint64_t) &&
+           load_le64(reader->content + end - sizeof(uint64_t)) == 0)
+        end -= sizeof(uint64_t);
     while (end > reader->at && reader->content[end - 1] == 0)
         end--;
     return end;
