@@ -151,6 +151,7 @@ static kvs_status report_no_entry(void *handle, const char *path, struct kvs_err
 static kvs_status load_list(const char *path, const struct kvs_plugin *const **ret_list,
                             struct kvs_error *err)
 {
+    assert(path != NULL); /* dlopen() would give this program's own handle */
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle == NULL)
         return report_dlopen(path, err);
