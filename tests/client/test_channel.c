@@ -40,7 +40,7 @@ static void pipe_init(struct pipe_pair *pipe)
     struct address address;
     test_error_init(&pipe->error);
     pipe->listen_fd = listen_at_free_port(1, &address);
-    pipe->deadline = deadline_in_ms(SUPPORT_WAIT_MS);
+    pipe->deadline = deadline_in_ms(support_wait_ms());
     channel_init(&pipe->channel, &address, NULL);
     assert_status(KVS_OK, channel_open(&pipe->channel, &pipe->deadline, &pipe->error.error),
                   &pipe->error);
@@ -115,7 +115,7 @@ static void nobody_listening_is_a_network_fault(void **state)
     test_error_init(&error);
     (void)close(listen_at_free_port(1, &address));
     channel_init(&channel, &address, NULL);
-    struct deadline deadline = deadline_in_ms(SUPPORT_WAIT_MS);
+    struct deadline deadline = deadline_in_ms(support_wait_ms());
     assert_status(KVS_NETWORK, channel_open(&channel, &deadline, &error.error), &error);
     assert_int_equal(error.error.os_errno, ECONNREFUSED);
     assert_int_equal(channel.fd, -1);
@@ -273,7 +273,7 @@ static void send_stops_when_the_peer_speaks_or_goes(void **state)
     struct pipe_pair pipe;
     pipe_init(&pipe);
     assert_int_equal(send(pipe.peer_fd, "no", 2, 0), 2);
-    assert_status(KVS_STOPPED, send_much(&pipe, SUPPORT_WAIT_MS), &pipe.error);
+    assert_status(KVS_STOPPED, send_much(&pipe, support_wait_ms()), &pipe.error);
     struct buffer buffer = {0};
     assert_status(KVS_OK, channel_receive(&pipe.channel, &buffer, 2, &pipe.deadline, NULL), NULL);
     assert_memory_equal(buffer_content(&buffer), "no", 2);
@@ -281,8 +281,8 @@ static void send_stops_when_the_peer_speaks_or_goes(void **state)
 
     (void)close(pipe.peer_fd);
     pipe.peer_fd = -1;
-    assert_status(KVS_STOPPED, send_much(&pipe, SUPPORT_WAIT_MS), &pipe.error);
-    assert_status(KVS_STOPPED, send_much(&pipe, SUPPORT_WAIT_MS), &pipe.error);
+    assert_status(KVS_STOPPED, send_much(&pipe, support_wait_ms()), &pipe.error);
+    assert_status(KVS_STOPPED, send_much(&pipe, support_wait_ms()), &pipe.error);
     pipe_deinit(&pipe);
 }
 

@@ -205,7 +205,7 @@ static bool reconnect(struct world *world)
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(world->server.port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = SUPPORT_WAIT_MS / 1000};
+    struct timeval patience = {.tv_sec = support_wait_ms() / 1000};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
@@ -257,7 +257,7 @@ static bool read_lines(struct world *world, uint32_t lines, char text[LINE_MAX_S
         ssize_t received = recv(world->fd, line + size, 1, 0);
         if (received < 0 && errno == EAGAIN) {
             explain(world);
-            fail_msg("no reply within %u ms", SUPPORT_WAIT_MS);
+            fail_msg("no reply within %u ms", support_wait_ms());
         }
         if (received <= 0)
             return false;

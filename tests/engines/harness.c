@@ -392,7 +392,7 @@ kvs_status submission_wait(struct submission *submission, kvs_status started)
     if (started != KVS_PENDING)
         return started;
     (void)clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += SUPPORT_WAIT_MS / 1000;
+    deadline.tv_sec += support_wait_ms() / 1000;
     (void)pthread_mutex_lock(&submission->mutex);
     int code = 0;
     while (submission->complete_count == 0 && code == 0)

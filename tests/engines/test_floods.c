@@ -78,7 +78,7 @@ static void drop_start(struct drop *drop, struct kvs_tls *tls, unsigned thread, 
 /* Waits for the answer; false, with a fault, when none comes. */
 static bool drop_await(struct drop *drop)
 {
-    uint64_t deadline = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
+    uint64_t deadline = clock_now_ns() + support_wait_ms() * NS_PER_MS;
     while (atomic_load(&drop->under_way) != 0) {
         if (clock_now_ns() > deadline) {
             faults_add(&drop->flood->faults, "a batch was never completed");

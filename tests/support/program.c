@@ -83,7 +83,7 @@ static int status_of(int wait_status)
 /* Waits for the end of a child; kills it and fails the test when that takes too long. */
 static int wait_for_end(pid_t pid)
 {
-    uint64_t deadline_ns = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
+    uint64_t deadline_ns = clock_now_ns() + support_wait_ms() * NS_PER_MS;
     int status;
     for (;;) {
         if (waitpid(pid, &status, WNOHANG) == pid) {
@@ -92,7 +92,7 @@ static int wait_for_end(pid_t pid)
         }
         if (clock_now_ns() > deadline_ns) {
             program_kill_leftovers();
-            fail_msg("process %d did not end within %u ms", (int)pid, SUPPORT_WAIT_MS);
+            fail_msg("process %d did not end within %u ms", (int)pid, support_wait_ms());
         }
         pause_shortly();
     }
@@ -212,7 +212,7 @@ static void forget(struct server_process *server)
 /* Waits until the server listens. False: it ended with *ret_status. */
 static bool wait_for_listening(struct server_process *server, int *ret_status)
 {
-    uint64_t deadline_ns = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
+    uint64_t deadline_ns = clock_now_ns() + support_wait_ms() * NS_PER_MS;
     for (;;) {
         char *log = server_process_log(server);
         bool listens = find_address(log, server);
@@ -227,7 +227,7 @@ static bool wait_for_listening(struct server_process *server, int *ret_status)
         }
         if (clock_now_ns() > deadline_ns) {
             (void)server_process_end(server, SIGKILL);
-            fail_msg("the server did not listen within %u ms", SUPPORT_WAIT_MS);
+            fail_msg("the server did not listen within %u ms", support_wait_ms());
         }
         pause_shortly();
     }
@@ -305,7 +305,7 @@ int connect_to(uint16_t port)
         .sin_port = htons(port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
-    struct timeval patience = {.tv_sec = SUPPORT_WAIT_MS / 1000};
+    struct timeval patience = {.tv_sec = support_wait_ms() / 1000};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));

@@ -19,7 +19,7 @@ struct program_result {
 };
 
 /* Runs argv (argv[0] is the path) with input (may be NULL) on its standard input. Fails the test
-   when it takes longer than SUPPORT_WAIT_MS. */
+   when it takes longer than support_wait_ms(). */
 struct program_result program_run(const char *const *argv, const char *input, size_t input_size);
 void program_result_deinit(struct program_result *result);
 
@@ -61,10 +61,10 @@ char *server_process_log(const struct server_process *server);
 /* Kills what a test that failed has left running. */
 void program_kill_leftovers(void);
 
-/* A blocking socket that is connected to 127.0.0.1:port. It waits SUPPORT_WAIT_MS at most. */
+/* A blocking socket that is connected to 127.0.0.1:port. It waits support_wait_ms() at most. */
 int connect_to(uint16_t port);
 /* Sends or receives exactly size bytes; false when the connection ends before that, or nothing
-   moves for SUPPORT_WAIT_MS. */
+   moves for support_wait_ms(). */
 bool send_all(int fd, const void *from, size_t size);
 bool receive_all(int fd, void *to, size_t size);
 

@@ -14,6 +14,8 @@
 #include "base/clock.h"
 
 #define POLL_PAUSE_NS     1000000L
+#define WAIT_MS           30000u
+#define PATIENCE_MAX      100u
 #define PLUGIN_DIRS_MAX   32u
 #define FTW_OPEN_DIRS_MAX 16
 
@@ -85,13 +87,20 @@ uint64_t dir_disk_bytes(const char *path)
     return bytes;
 }
 
+uint32_t support_wait_ms(void)
+{
+    const char *patience = getenv("KVS_TEST_PATIENCE");
+    unsigned long times = patience != NULL ? strtoul(patience, NULL, 10) : 1;
+    return WAIT_MS * (uint32_t)(times > 0 && times <= PATIENCE_MAX ? times : 1);
+}
+
 void wait_until_at(bool (*condition)(void *arg), void *arg, const char *what, const char *file,
                    int line)
 {
-    uint64_t deadline = clock_now_ns() + SUPPORT_WAIT_MS * NS_PER_MS;
+    uint64_t deadline = clock_now_ns() + support_wait_ms() * NS_PER_MS;
     while (!condition(arg)) {
         if (clock_now_ns() > deadline) {
-            print_error("%s did not come true within %u ms\n", what, SUPPORT_WAIT_MS);
+            print_error("%s did not come true within %u ms\n", what, support_wait_ms());
             _fail(file, line);
         }
         struct timespec pause = {0, POLL_PAUSE_NS};

@@ -17,7 +17,9 @@
 
 #include "plugin/loader.h"
 
-#define SUPPORT_WAIT_MS 30000u /* how long wait_until waits before the test fails */
+/* How long tests wait for something before they fail: 30 s, or KVS_TEST_PATIENCE (a number) times as long, which
+   tools/sanitize sets. */
+uint32_t support_wait_ms(void);
 
 /* An error with room for a message: struct test_error e = test_error_init(); f(..., &e.error). */
 struct test_error {
@@ -36,7 +38,7 @@ uint64_t dir_disk_bytes(const char *path);
 char *path_join(const char *dir, const char *name);
 
 /* Calls condition(arg) until it is true, pausing shortly in between; fails the test after
-   SUPPORT_WAIT_MS. */
+   support_wait_ms(). */
 #define wait_until(condition, arg) wait_until_at((condition), (arg), #condition, __FILE__, __LINE__)
 void wait_until_at(bool (*condition)(void *arg), void *arg, const char *what, const char *file,
                    int line);

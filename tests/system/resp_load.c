@@ -174,7 +174,7 @@ void resp_load_run(const struct resp_load *load)
         open_talker(&talkers[i], load, i, epoll_fd);
     for (unsigned done = 0; done < load->connections;) {
         struct epoll_event events[EVENTS_MAX];
-        int count = epoll_wait(epoll_fd, events, EVENTS_MAX, (int)SUPPORT_WAIT_MS);
+        int count = epoll_wait(epoll_fd, events, EVENTS_MAX, (int)support_wait_ms());
         if (count == 0)
             fail_msg("%u of %u connections are not served", load->connections - done,
                      load->connections);

@@ -161,7 +161,7 @@ static void finish_connect(int fd)
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
     int error = 0;
     socklen_t size = sizeof(error);
-    assert_int_equal(poll(&ready, 1, (int)SUPPORT_WAIT_MS), 1);
+    assert_int_equal(poll(&ready, 1, (int)support_wait_ms()), 1);
     assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
     assert_int_equal(error, 0);
     assert_int_equal(fcntl(fd, F_SETFL, 0), 0);

@@ -31,7 +31,7 @@ static int set_up(void **state)
     world->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_true(world->fd >= 0);
     assert_int_equal(bind(world->fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-    struct timeval wait = {.tv_sec = SUPPORT_WAIT_MS / 1000};
+    struct timeval wait = {.tv_sec = support_wait_ms() / 1000};
     assert_int_equal(setsockopt(world->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)), 0);
     assert_int_equal(setenv("NOTIFY_SOCKET", world->path, 1), 0);
     *state = world;
