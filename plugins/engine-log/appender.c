@@ -20,6 +20,8 @@
  *     lets go of the lock once `making` is 0.
  * I6  When nobody holds the lock and a commit round is wanted, somebody leads: who lets go of the lock makes
  *     itself the leader, if it waits for the disk anyway, or else the committer's thread.
+ * I7  What is queued is appended before the batch of whoever gets the lock next: that may be the thread that
+ *     queued it, and its batches take effect in the order of its calls.
  */
 #include "appender.h"
 
@@ -323,6 +325,14 @@ static void append_all(struct kvs_db *db, struct write *list)
     }
 }
 
+/* Appends what is queued (I7). The lock is held. */
+static void append_queued(struct kvs_db *db)
+{
+    /* Relaxed: what the caller pushed, or was told of, it sees, or that somebody has taken it. */
+    if (atomic_load_explicit(&db->queued, memory_order_relaxed) != NULL)
+        append_all(db, queue_take(db));
+}
+
 /* Appends what is in line, if it need not wait any more. */
 static void append_stalled(struct kvs_db *db)
 {
@@ -374,7 +384,7 @@ static bool drain_and_unlock(struct kvs_db *db, bool may_lead, uint64_t *ret_deb
     uint64_t debt_ns = 0;
     for (;;) {
         append_stalled(db);
-        append_all(db, queue_take(db));
+        append_queued(db);
         debt_ns += take_debt(db);
         enum leader leader = find_leader(db, may_lead);
         (void)pthread_mutex_unlock(&db->append_lock);
@@ -459,6 +469,7 @@ kvs_status appender_submit(struct kvs_db *db, struct kvs_tls *tls, struct kvs_ba
     uint64_t debt_ns = 0;
     prefetch(db, batch);
     if (pthread_mutex_trylock(&db->append_lock) == 0) {
+        append_queued(db);
         status = append_in_turn(db, batch);
         (void)drain_and_unlock(db, false, &debt_ns);
     } else {
@@ -501,6 +512,7 @@ static kvs_status write_single(struct kvs_db *db, struct single *single, struct 
     uint64_t debt_ns;
     for (;;) {
         (void)pthread_mutex_lock(&db->append_lock);
+        append_queued(db);
         kvs_status status = db->stalled_first != NULL ? KVS_BUSY : append(db, &single->batch);
         bool waits = status == KVS_PENDING;
         uint64_t round = db->round;
