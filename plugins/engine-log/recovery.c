@@ -8,8 +8,7 @@
  *    From there the numbers in the unsealed appended segments go on without gaps. Where the
  *    sequence breaks off, with S as the number that should come next: if anything says that S was
  *    durable, what was acknowledged is damaged, and the store is not opened. Else it is a torn
- *    tail: cut off there, and whatever comes later goes. The order of segments is that of their
- *    first numbers; a spare may be older than the segments that were filled before it.
+ *    tail: cut off there, and whatever comes later goes (sequence.h).
  * 4. What was accepted of unsealed segments is written anew and synced before anything is told to
  *    anybody: after a failed sync the page cache may hold what the disk lacks.
  * 5. The index is loaded from the snapshot of a clean stop, or built from the newest record of each
@@ -27,6 +26,7 @@
 #include "progress.h"
 #include "recovery_index.h"
 #include "scan.h"
+#include "sequence.h"
 
 #define COPY_BYTES ((uint64_t)1 << 20)
 #define FIRST_BYTES                                                                                \
@@ -46,9 +46,7 @@ struct recovery {
     struct found *found;
     uint32_t count;
     struct kvs_bytes secret;
-    uint64_t sealed_max; /* the largest number that a sealed segment had */
-    uint64_t claimed;    /* frames say that all up to this number was durable */
-    uint64_t next;       /* the number that comes next */
+    uint64_t next; /* the number that comes next */
 };
 
 /* ---- 1: files ----------------------------------------------------------------------------- */
@@ -91,14 +89,6 @@ static kvs_status open_manifest(struct kvs_db *db, bool create, struct kvs_error
     if (!create || db->read_only)
         return kvs_error_set(err, KVS_MISSING, 0, "there is no store of engine log here");
     return manifest_create(db->disk, &db->manifest, err);
-}
-
-/* By first number; those without a frame come last. */
-static int by_first_number(const void *a, const void *b)
-{
-    uint64_t one = ((const struct found *)a)->scan.first_sequence - 1;
-    uint64_t two = ((const struct found *)b)->scan.first_sequence - 1;
-    return (one > two) - (one < two);
 }
 
 /* Finishes removing a segment, or one that holds nothing. */
@@ -174,18 +164,22 @@ static kvs_status open_found(struct recovery *recovery, struct found *found, str
 
 /* ---- 3: the sequence ---------------------------------------------------------------------- */
 
-/* What is known to have been durable: what sealed segments had, and what frames say. */
-static void find_claims(struct recovery *recovery)
+/* Unsealed, and appended to. */
+static bool has_tail(const struct found *found)
 {
+    return found->segment != NULL && !found->known.sealed &&
+           found->segment->kind == SEGMENT_APPENDED;
+}
+
+static uint64_t find_sealed_max(const struct recovery *recovery)
+{
+    uint64_t max = 0;
     for (uint32_t i = 0; i < recovery->count; i++) {
-        const struct found *found = &recovery->found[i];
-        if (found->known.sealed && found->known.sequence_max > recovery->sealed_max)
-            recovery->sealed_max = found->known.sequence_max;
-        if (found->segment != NULL && !found->known.sealed &&
-            found->segment->kind == SEGMENT_APPENDED &&
-            found->scan.durable_sequence > recovery->claimed)
-            recovery->claimed = found->scan.durable_sequence;
+        const struct manifest_segment *known = &recovery->found[i].known;
+        if (known->sealed && known->sequence_max > max)
+            max = known->sequence_max;
     }
+    return max;
 }
 
 static kvs_status damaged(const struct found *found, uint64_t sequence, struct kvs_error *err)
@@ -215,70 +209,44 @@ static void discard(struct recovery *recovery, struct found *found)
     found->scan.sequence_min = found->scan.sequence_max = 0;
 }
 
+/* Says what is cut off behind a segment's frames. */
 static void log_cut(const struct recovery *recovery, const struct found *found)
 {
-    store_log(recovery->db, KVS_LOG_WARN,
-              "%08" PRIu32 ".seg: cut off a torn tail of %" PRIu64 " bytes at offset %" PRIu64
-              "; it was not acknowledged",
-              found->known.number, found->scan.behind_bytes, found->scan.end);
+    bool is_tail = found->scan.next_sequence == 0 || found->scan.next_sequence >= recovery->next;
+    if (is_tail && found->segment->kind == SEGMENT_APPENDED)
+        store_log(recovery->db, KVS_LOG_WARN,
+                  "%08" PRIu32 ".seg: cut off a torn tail of %" PRIu64 " bytes at offset %" PRIu64
+                  "; it was not acknowledged",
+                  found->known.number, found->scan.behind_bytes, found->scan.end);
+    else /* writes go on elsewhere without a gap, or the originals of the copies are there */
+        store_log(recovery->db, KVS_LOG_INFO,
+                  "%08" PRIu32 ".seg: dropped %" PRIu64
+                  " bytes of a footer or of copies that were being written",
+                  found->known.number, found->scan.behind_bytes);
 }
 
-/* Where a frame is missing: behind the last one that follows, or at the beginning of the segment that
-   should have it. */
-static const struct found *where_it_broke(const struct recovery *recovery, const struct found *last)
-{
-    for (uint32_t i = 0; i < recovery->count && (last == NULL || last->scan.behind_bytes == 0);
-         i++) {
-        const struct found *found = &recovery->found[i];
-        if (found->segment != NULL && !found->known.sealed &&
-            found->segment->kind == SEGMENT_APPENDED &&
-            (last == NULL || (found->scan.first_sequence == 0 && found->scan.behind_bytes > 0)))
-            last = found;
-    }
-    return last;
-}
-
-/* Follows the numbers through the unsealed segments. What is behind a segment's frames is a torn
-   write, or the footer that was being written; whether something is missing shows in the next
-   segment, or at the end. */
+/* Follows the numbers through the unsealed segments. */
 static kvs_status follow_sequence(struct recovery *recovery, struct kvs_error *err)
 {
-    const struct found *last = NULL; /* the one with the last frame that follows */
-    bool broken = false;             /* something is missing: what comes later goes */
-    recovery->next = recovery->sealed_max + 1;
-    qsort(recovery->found, recovery->count, sizeof(*recovery->found), by_first_number);
-    for (uint32_t i = 0; i < recovery->count; i++) {
-        struct found *found = &recovery->found[i];
-        uint64_t first = found->scan.first_sequence;
-        if (found->segment == NULL || found->known.sealed ||
-            found->segment->kind != SEGMENT_APPENDED)
-            continue;
-        broken = broken || first > recovery->next;
-        if (broken) {
-            if (first != 0 && recovery->claimed < recovery->next)
-                discard(recovery, found);
-            continue;
-        }
-        if (first != 0 && found->scan.next_sequence > recovery->next) {
-            recovery->next = found->scan.next_sequence;
-            last = found;
-        }
-    }
-    if (recovery->claimed >= recovery->next)
-        return damaged(where_it_broke(recovery, last), recovery->next, err);
+    uint32_t count = 0;
+    struct sequence_segment *tails = calloc((size_t)recovery->count + 1, sizeof(tails[0]));
+    if (tails == NULL)
+        return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
+    for (uint32_t i = 0; i < recovery->count; i++)
+        if (has_tail(&recovery->found[i]))
+            tails[count++] = (struct sequence_segment){.scan = recovery->found[i].scan, .user = i};
+    struct sequence_verdict verdict = sequence_judge(find_sealed_max(recovery), tails, count);
+    recovery->next = verdict.next;
+    for (uint32_t i = 0; i < count && !verdict.damaged; i++)
+        if (tails[i].dropped && tails[i].scan.first_sequence != 0)
+            discard(recovery, &recovery->found[tails[i].user]);
+    free(tails);
+    if (verdict.damaged)
+        return damaged(&recovery->found[verdict.where], verdict.missing, err);
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct found *found = &recovery->found[i];
-        if (found->segment == NULL || found->known.sealed || found->scan.behind_bytes == 0)
-            continue;
-        bool is_tail =
-            found->scan.next_sequence == 0 || found->scan.next_sequence >= recovery->next;
-        if (is_tail && found->segment->kind == SEGMENT_APPENDED)
+        if (found->segment != NULL && !found->known.sealed && found->scan.behind_bytes > 0)
             log_cut(recovery, found);
-        else /* writes go on elsewhere without a gap, or the originals of the copies are there */
-            store_log(recovery->db, KVS_LOG_INFO,
-                      "%08" PRIu32 ".seg: dropped %" PRIu64
-                      " bytes of a footer or of copies that were being written",
-                      found->known.number, found->scan.behind_bytes);
     }
     return KVS_OK;
 }
@@ -397,7 +365,6 @@ static kvs_status recover(struct recovery *recovery, uint32_t threads, struct kv
     kvs_status status = find_segments(recovery, err);
     if (status != KVS_OK)
         return status;
-    find_claims(recovery);
     status = follow_sequence(recovery, err);
     if (status == KVS_OK)
         status = check_compacted(recovery, err);

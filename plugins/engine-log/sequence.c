@@ -1,155 +1,99 @@
-/* See sequence.h. */
+/*
+ * See sequence.h. What lies behind a segment's frames is a torn write, or the footer that was being
+ * written; whether something is missing shows in the next segment, or at the end.
+ */
 #include "sequence.h"
 
 #include <stdlib.h>
 
-/* What may come next. */
-enum next_rule {
-    NEXT_UNKNOWN,  /* any number */
-    NEXT_AT_LEAST, /* `next` or a later one: sealed segments in between may be gone */
-    NEXT_EXACTLY,
-};
-
-/* Where one walks along the numbers. */
-struct judge {
-    uint64_t claimed; /* all up to this number was durable */
-    enum next_rule rule;
-    uint64_t next;
-    uint32_t where;                      /* the segment behind which `next` belongs */
-    const struct sequence_segment *ruin; /* since then: one without a first frame, or NULL */
-    bool broken; /* a number is missing that was not durable: nothing counts any more */
-    struct sequence_verdict verdict;
-};
-
-static bool is_empty(const struct sequence_segment *segment)
+/* By first number; those without a frame come last. */
+static int by_first_number(const void *a, const void *b)
 {
-    return segment->sealed ? segment->sequence_min == 0
-                           : segment->scan.first_sequence == 0 && segment->scan.behind_bytes == 0;
+    uint64_t one = ((const struct sequence_segment *)a)->scan.first_sequence - 1;
+    uint64_t two = ((const struct sequence_segment *)b)->scan.first_sequence - 1;
+    return (one > two) - (one < two);
 }
 
-/* Its first number, or about where it belongs. */
-static uint64_t position(const struct sequence_segment *segment)
+/* Where a frame is missing: behind the last one that follows, or at the beginning of the segment that
+   should have it. */
+static const struct sequence_segment *where_it_broke(const struct sequence_segment *segments,
+                                                     uint32_t count,
+                                                     const struct sequence_segment *last)
 {
-    if (segment->sealed)
-        return segment->sequence_min;
-    if (segment->scan.first_sequence != 0)
-        return segment->scan.first_sequence;
-    return segment->scan.behind_sequence != 0 ? segment->scan.behind_sequence : segment->birth;
+    if (last != NULL && last->scan.behind_bytes > 0)
+        return last;
+    for (uint32_t i = 0; i < count; i++)
+        if (segments[i].scan.first_sequence == 0 && segments[i].scan.behind_bytes > 0)
+            return &segments[i];
+    return last != NULL ? last : segments;
 }
 
-static int compare(const void *a, const void *b)
+/* A number that is missing in the middle of one, up to which all was durable; or NULL. */
+static const struct sequence_segment *find_hole(const struct sequence_segment *segments,
+                                                uint32_t count, uint64_t durable)
 {
-    uint64_t one = position(a);
-    uint64_t two = position(b);
-    if (one != two)
-        return one < two ? -1 : 1;
-    /* One that seems to begin where another does has lost its begin. */
-    uint64_t first = ((const struct sequence_segment *)a)->scan.first_sequence;
-    uint64_t second = ((const struct sequence_segment *)b)->scan.first_sequence;
-    return (first == 0) - (second == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct scan_result *scan = &segments[i].scan;
+        if (scan->first_sequence != 0 && scan->behind_sequence > scan->next_sequence &&
+            scan->next_sequence <= durable)
+            return &segments[i];
+    }
+    return NULL;
 }
 
 static uint64_t claimed_by_all(const struct sequence_segment *segments, uint32_t count)
 {
     uint64_t claimed = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t claim =
-            segments[i].sealed ? segments[i].sequence_max : segments[i].scan.durable_sequence;
-        if (claim > claimed)
-            claimed = claim;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        if (segments[i].scan.durable_sequence > claimed)
+            claimed = segments[i].scan.durable_sequence;
     return claimed;
 }
 
-/* A number is missing. */
-static void miss(struct judge *judge, uint64_t missing, uint32_t where)
+/* The smallest number above this one with which something begins, or 0. */
+static uint64_t find_above(const struct sequence_segment *segments, uint32_t count, uint64_t number)
 {
-    if (judge->claimed >= missing)
-        judge->verdict = (struct sequence_verdict){true, missing, where};
-    judge->broken = true;
-}
-
-/* The ruin held something: its first number is missing, as far as that is known. seen: a later number
-   that is there, or 0. */
-static void miss_in_ruin(struct judge *judge, uint64_t seen)
-{
-    const struct sequence_segment *ruin = judge->ruin;
-    /* It was made before the number that should come next was written: nothing is in between. */
-    bool follows =
-        judge->rule == NEXT_EXACTLY || (judge->rule == NEXT_AT_LEAST && ruin->birth <= judge->next);
-    if (follows)
-        miss(judge, judge->next, ruin->user);
-    else if (judge->rule == NEXT_UNKNOWN && ruin->birth <= 1)
-        miss(judge, 1, ruin->user);
-    else if (ruin->scan.behind_sequence > 1)
-        miss(judge, ruin->scan.behind_sequence - 1, ruin->user);
-    else if (seen > 1)
-        miss(judge, seen - 1, ruin->user);
-    else
-        judge->broken = true;
-}
-
-static void pass_sealed(struct judge *judge, const struct sequence_segment *segment)
-{
-    if (judge->rule == NEXT_EXACTLY && segment->sequence_min != judge->next)
-        miss(judge, judge->next, judge->where);
-    judge->rule = NEXT_AT_LEAST;
-    judge->next = segment->sequence_max + 1;
-    judge->where = segment->user;
-    judge->ruin = NULL;
-}
-
-static void pass_frames(struct judge *judge, const struct sequence_segment *segment)
-{
-    uint64_t first = segment->scan.first_sequence;
-    if (judge->broken) {
-        miss(judge, first - 1, judge->where);
-        return;
+    uint64_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t begins[] = {segments[i].scan.first_sequence,
+                                   segments[i].scan.behind_sequence};
+        for (uint32_t n = 0; n < 2; n++)
+            if (begins[n] > number && (found == 0 || begins[n] < found))
+                found = begins[n];
     }
-    if (judge->ruin != NULL && (judge->rule == NEXT_UNKNOWN || first != judge->next)) {
-        miss_in_ruin(judge, first);
-        return;
-    }
-    if ((judge->rule == NEXT_EXACTLY && first != judge->next) ||
-        (judge->rule == NEXT_AT_LEAST && first < judge->next)) {
-        miss(judge, judge->next, judge->where);
-        return;
-    }
-    judge->rule = NEXT_EXACTLY;
-    judge->next = segment->scan.next_sequence;
-    judge->where = segment->user;
-    judge->ruin = NULL; /* there was no number left for it: it was empty */
+    return found;
 }
 
-static void pass_end(struct judge *judge)
+struct sequence_verdict sequence_judge(uint64_t sealed_max, struct sequence_segment *segments,
+                                       uint32_t count)
 {
-    if (judge->broken)
-        return;
-    if (judge->ruin != NULL)
-        miss_in_ruin(judge, 0);
-    else if (judge->rule == NEXT_EXACTLY)
-        miss(judge, judge->next, judge->where);
-}
-
-struct sequence_verdict sequence_judge(struct sequence_segment *segments, uint32_t count)
-{
-    struct judge judge = {.rule = NEXT_UNKNOWN, .claimed = claimed_by_all(segments, count)};
-    if (count > 0)
-        qsort(segments, count, sizeof(segments[0]), compare);
-    for (uint32_t i = 0; i < count && !judge.verdict.damaged; i++) {
-        struct sequence_segment *segment = &segments[i];
-        segment->dropped = false;
-        if (is_empty(segment))
-            continue;
-        if (segment->sealed)
-            pass_sealed(&judge, segment);
-        else if (segment->scan.first_sequence != 0)
-            pass_frames(&judge, segment);
-        else if (judge.ruin == NULL)
-            judge.ruin = segment;
-        segment->dropped = judge.broken && !segment->sealed;
+    struct sequence_verdict verdict = {.next = sealed_max + 1};
+    const struct sequence_segment *last = NULL; /* the one with the last frame that follows */
+    bool broken = false;                        /* something is missing: what comes later goes */
+    uint64_t claimed = claimed_by_all(segments, count);
+    if (count == 0)
+        return verdict;
+    qsort(segments, count, sizeof(segments[0]), by_first_number);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct scan_result *scan = &segments[i].scan;
+        broken = broken || scan->first_sequence > verdict.next;
+        segments[i].dropped = broken;
+        if (!broken && scan->first_sequence != 0 && scan->next_sequence > verdict.next) {
+            verdict.next = scan->next_sequence;
+            last = &segments[i];
+        }
     }
-    if (!judge.verdict.damaged)
-        pass_end(&judge);
-    return judge.verdict;
+    const struct sequence_segment *hole =
+        find_hole(segments, count, claimed > sealed_max ? claimed : sealed_max);
+    if (hole == NULL && claimed < verdict.next)
+        return verdict;
+    verdict.damaged = true;
+    verdict.missing = verdict.next;
+    if (hole != NULL && hole->scan.next_sequence < verdict.next) {
+        verdict.missing = hole->scan.next_sequence;
+        last = hole;
+    }
+    verdict.found = find_above(segments, count, verdict.missing);
+    verdict.where = where_it_broke(segments, count, last)->user;
+    return verdict;
 }

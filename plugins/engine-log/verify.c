@@ -33,6 +33,8 @@ static kvs_status take_segments(struct verify *verify, struct kvs_error *err)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory for the segments");
     for (uint32_t i = 0; i < count; i++) {
         const struct manifest_segment *known = manifest_segment_at(verify->manifest, i);
+        if (known->sealed && known->sequence_max > verify->sealed_max)
+            verify->sealed_max = known->sequence_max; /* also of one that is gone */
         if (known->removing)
             continue;
         struct verified *segment = &verify->segments[verify->count++];
@@ -120,18 +122,10 @@ static kvs_status verify_sequence(struct verify *verify, struct kvs_error *err)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory for the segments");
     for (uint32_t i = 0; i < verify->count; i++) {
         const struct verified *segment = &verify->segments[i];
-        if (!segment->readable || segment->kind != SEGMENT_APPENDED)
-            continue;
-        segments[count++] = (struct sequence_segment){
-            .sealed = segment->known.sealed,
-            .birth = segment->birth,
-            .sequence_min = segment->known.sequence_min,
-            .sequence_max = segment->known.sequence_max,
-            .scan = segment->scan,
-            .user = i,
-        };
+        if (segment->readable && segment->kind == SEGMENT_APPENDED && !segment->known.sealed)
+            segments[count++] = (struct sequence_segment){.scan = segment->scan, .user = i};
     }
-    struct sequence_verdict verdict = sequence_judge(segments, count);
+    struct sequence_verdict verdict = sequence_judge(verify->sealed_max, segments, count);
     report_verdict(verify, &verdict, segments, count);
     free(segments);
     return KVS_OK;

@@ -18,7 +18,6 @@ struct verified {
     char name[SEGMENT_NAME_MAX];
     bool readable; /* there is a file, and its header is sound */
     enum segment_kind kind;
-    uint64_t birth;
     uint64_t end; /* behind its frames */
     uint64_t records;
     uint64_t sequence_min;
@@ -36,6 +35,7 @@ struct verify {
     struct index *index;       /* owned: an empty one, for the hash */
     struct verified *segments; /* owned; those not being removed, by generation */
     uint32_t count;
+    uint64_t sealed_max; /* the largest number that a sealed segment has, or had */
 };
 
 /* verify_segment.c: looks at one segment by itself. KVS_OK, also if there is damage; KVS_NO_MEMORY. */

@@ -52,7 +52,6 @@ static void verify_header(struct look *look)
     else
         look->verified->readable = true;
     look->verified->kind = header.kind;
-    look->verified->birth = header.birth;
     for (uint32_t i = HEADER_USED; i < SEGMENT_HEADER_BYTES; i++) {
         if (look->image.memory[i] != 0) {
             findings_add(findings_of(look), KVS_LOG_ERROR,

@@ -6,66 +6,63 @@
 #include "sequence.h"
 #include "support/support.h"
 
-/* A sealed segment with these numbers. */
-static struct sequence_segment sealed(uint64_t min, uint64_t max)
+/* One whose frames have these numbers; durable: the largest claim in it. */
+static struct sequence_segment frames(uint64_t min, uint64_t max, uint64_t durable)
 {
     return (struct sequence_segment){
-        .sealed = true, .birth = min, .sequence_min = min, .sequence_max = max};
-}
-
-/* An unsealed one whose frames have these numbers; durable: the largest claim in it. */
-static struct sequence_segment unsealed(uint64_t min, uint64_t max, uint64_t durable)
-{
-    return (struct sequence_segment){
-        .birth = 1,
         .scan = {.first_sequence = min, .next_sequence = max + 1, .durable_sequence = durable},
     };
 }
 
+/* The same, and behind a damaged place a frame with the number `behind`. */
+static struct sequence_segment torn(uint64_t min, uint64_t max, uint64_t behind, uint64_t durable)
+{
+    struct sequence_segment segment = frames(min, max, durable);
+    segment.scan.behind_sequence = behind;
+    segment.scan.behind_bytes = 100;
+    return segment;
+}
+
 /* One whose first frame is gone; behind: the number of the first frame that is left, or 0. */
-static struct sequence_segment ruin(uint64_t birth, uint64_t behind, uint64_t durable)
+static struct sequence_segment ruin(uint64_t behind, uint64_t durable)
 {
     return (struct sequence_segment){
-        .birth = birth,
         .scan = {.behind_sequence = behind, .behind_bytes = 100, .durable_sequence = durable},
     };
 }
 
-static struct sequence_segment spare(uint64_t birth)
-{
-    return (struct sequence_segment){.birth = birth};
-}
+#define NONE ((struct sequence_segment){.user = 0})
 
-/* Judges up to four segments, numbered as they are given; the end is one that is empty and sealed. */
-static struct sequence_verdict judge(struct sequence_segment a, struct sequence_segment b,
-                                     struct sequence_segment c, struct sequence_segment d,
-                                     bool dropped[4])
+/* Judges three segments, numbered as they are given. */
+static struct sequence_verdict judge(uint64_t sealed_max, struct sequence_segment a,
+                                     struct sequence_segment b, struct sequence_segment c,
+                                     bool dropped[3])
 {
-    struct sequence_segment segments[4] = {a, b, c, d};
-    for (uint32_t i = 0; i < 4; i++)
+    struct sequence_segment segments[3] = {a, b, c};
+    for (uint32_t i = 0; i < 3; i++)
         segments[i].user = i;
-    struct sequence_verdict verdict = sequence_judge(segments, 4);
-    for (uint32_t i = 0; i < 4; i++)
-        dropped[segments[i].user] = segments[i].dropped;
+    struct sequence_verdict verdict = sequence_judge(sealed_max, segments, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        dropped[segments[i].user] = segments[i].dropped && segments[i].scan.first_sequence != 0;
     return verdict;
 }
 
-#define NONE sealed(0, 0)
-
-static void assert_sound(const struct sequence_verdict *verdict, const bool dropped[4], bool a,
-                         bool b, bool c, bool d)
+static void assert_sound(uint64_t next, const struct sequence_verdict *verdict,
+                         const bool dropped[3], bool a, bool b, bool c)
 {
     assert_false(verdict->damaged);
+    assert_int_equal(verdict->next, next);
     assert_int_equal(dropped[0], a);
     assert_int_equal(dropped[1], b);
     assert_int_equal(dropped[2], c);
-    assert_int_equal(dropped[3], d);
 }
 
-static void assert_damaged(const struct sequence_verdict *verdict, uint64_t missing, uint32_t where)
+static void assert_damaged(const struct sequence_verdict *verdict, uint64_t missing, uint64_t found,
+                           uint32_t where)
 {
     assert_true(verdict->damaged);
     assert_int_equal(verdict->missing, missing);
+    assert_int_equal(verdict->found, found);
     assert_int_equal(verdict->where, where);
 }
 
@@ -74,98 +71,97 @@ static void assert_damaged(const struct sequence_verdict *verdict, uint64_t miss
 static void whole_stores_are_sound(void **state)
 {
     (void)state;
-    bool dropped[4];
-    struct sequence_verdict verdict = judge(NONE, NONE, NONE, NONE, dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
-    verdict = judge(sealed(1, 10), sealed(11, 20), unsealed(21, 30, 25), spare(22), dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
-    verdict = judge(unsealed(1, 10, 0), unsealed(11, 20, 20), NONE, spare(1), dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
+    bool dropped[3];
+    struct sequence_verdict verdict = sequence_judge(0, NULL, 0);
+    assert_sound(1, &verdict, (bool[3]){false}, false, false, false);
+    verdict = judge(20, NONE, NONE, NONE, dropped);
+    assert_sound(21, &verdict, dropped, false, false, false);
+    verdict = judge(20, frames(21, 30, 25), NONE, NONE, dropped);
+    assert_sound(31, &verdict, dropped, false, false, false);
+    verdict = judge(0, frames(1, 10, 0), frames(11, 20, 20), NONE, dropped);
+    assert_sound(21, &verdict, dropped, false, false, false);
 }
 
-/* Sealed segments in between may have been compacted away. */
-static void sealed_segments_may_be_gone(void **state)
+/* One that waits for being sealed, while later ones were. */
+static void sealed_segments_may_be_ahead(void **state)
 {
     (void)state;
-    bool dropped[4];
+    bool dropped[3];
     struct sequence_verdict verdict =
-        judge(sealed(1, 10), sealed(31, 40), unsealed(51, 60, 55), NONE, dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
-    verdict = judge(unsealed(51, 60, 55), NONE, NONE, NONE, dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
+        judge(40, frames(11, 20, 15), frames(41, 50, 45), NONE, dropped);
+    assert_sound(51, &verdict, dropped, false, false, false);
+    verdict = judge(40, torn(11, 20, 0, 15), NONE, NONE, dropped); /* a footer was being written */
+    assert_sound(41, &verdict, dropped, false, false, false);
+    verdict = judge(40, torn(11, 15, 18, 10), frames(41, 50, 45), NONE, dropped);
+    assert_damaged(&verdict, 16, 18, 0);
 }
 
 /* Generations do not count: a segment for a large value is made after the spare that is used later. */
 static void the_order_is_that_of_the_numbers(void **state)
 {
     (void)state;
-    bool dropped[4];
+    bool dropped[3];
     struct sequence_verdict verdict =
-        judge(unsealed(31, 40, 35), spare(3), unsealed(21, 30, 20), sealed(1, 20), dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
+        judge(20, frames(31, 40, 35), NONE, frames(21, 30, 20), dropped);
+    assert_sound(41, &verdict, dropped, false, false, false);
 }
 
 static void a_torn_tail_takes_along_what_follows(void **state)
 {
     (void)state;
-    bool dropped[4];
-    struct sequence_verdict verdict = judge(sealed(1, 10), unsealed(11, 15, 12),
-                                            unsealed(17, 20, 15), unsealed(21, 30, 15), dropped);
-    assert_sound(&verdict, dropped, false, false, true, true);
-    verdict = judge(sealed(1, 10), ruin(5, 13, 10), unsealed(17, 20, 10), NONE, dropped);
-    assert_sound(&verdict, dropped, false, false, true, false);
-    verdict = judge(sealed(1, 10), ruin(5, 0, 0), NONE, NONE, dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
-    verdict = judge(ruin(1, 0, 0), NONE, NONE, NONE, dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
+    bool dropped[3];
+    struct sequence_verdict verdict =
+        judge(10, frames(11, 15, 12), frames(17, 20, 15), frames(21, 30, 15), dropped);
+    assert_sound(16, &verdict, dropped, false, true, true);
+    verdict = judge(10, torn(11, 15, 18, 12), frames(21, 30, 15), NONE, dropped);
+    assert_sound(16, &verdict, dropped, false, true, false);
+    verdict = judge(10, ruin(13, 10), frames(17, 20, 10), NONE, dropped);
+    assert_sound(11, &verdict, dropped, false, true, false);
+    verdict = judge(10, ruin(0, 0), NONE, NONE, dropped);
+    assert_sound(11, &verdict, dropped, false, false, false);
+    verdict = judge(0, ruin(0, 0), NONE, NONE, dropped);
+    assert_sound(1, &verdict, dropped, false, false, false);
+    /* All segments before were compacted away; the manifest knows how far they went. */
+    verdict = judge(70, ruin(73, 70), NONE, NONE, dropped);
+    assert_sound(71, &verdict, dropped, false, false, false);
 }
 
 /* One with nothing but a part of a footer: it never held a number. */
 static void an_empty_segment_tears_nothing(void **state)
 {
     (void)state;
-    bool dropped[4];
-    struct sequence_verdict verdict =
-        judge(sealed(1, 10), ruin(11, 0, 0), unsealed(11, 20, 15), NONE, dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
-    verdict = judge(unsealed(1, 10, 10), ruin(11, 0, 0), unsealed(11, 20, 15), unsealed(21, 30, 25),
-                    dropped);
-    assert_sound(&verdict, dropped, false, false, false, false);
+    bool dropped[3];
+    struct sequence_verdict verdict = judge(10, ruin(0, 0), frames(11, 20, 15), NONE, dropped);
+    assert_sound(21, &verdict, dropped, false, false, false);
 }
 
 static void what_was_durable_must_be_there(void **state)
 {
     (void)state;
-    bool dropped[4];
+    bool dropped[3];
     /* The tail of the last segment, which says itself that there was more. */
-    struct sequence_verdict verdict =
-        judge(sealed(1, 10), unsealed(11, 15, 16), NONE, NONE, dropped);
-    assert_damaged(&verdict, 16, 1);
-    /* The tail of one in the middle; a later one says so, or is sealed. */
-    verdict = judge(sealed(1, 10), unsealed(11, 15, 11), unsealed(18, 20, 16), NONE, dropped);
-    assert_damaged(&verdict, 16, 1);
-    verdict = judge(unsealed(11, 15, 11), sealed(18, 20), NONE, NONE, dropped);
-    assert_damaged(&verdict, 16, 0);
-    /* The first frame of the only unsealed one. */
-    verdict = judge(sealed(1, 10), ruin(5, 12, 11), NONE, NONE, dropped);
-    assert_damaged(&verdict, 11, 1);
-    verdict = judge(ruin(1, 2, 1), NONE, NONE, NONE, dropped);
-    assert_damaged(&verdict, 1, 0);
-    /* What was before is not known exactly, but the frame behind says that its predecessor was. */
-    verdict = judge(sealed(1, 10), ruin(50, 62, 61), NONE, NONE, dropped);
-    assert_damaged(&verdict, 61, 1);
-    verdict = judge(ruin(50, 62, 61), NONE, NONE, NONE, dropped);
-    assert_damaged(&verdict, 61, 0);
-    /* Behind a torn first frame a later segment says it. */
-    verdict = judge(sealed(1, 10), ruin(50, 0, 0), unsealed(71, 80, 75), NONE, dropped);
-    assert_damaged(&verdict, 70, 1);
+    struct sequence_verdict verdict = judge(10, frames(11, 15, 16), NONE, NONE, dropped);
+    assert_damaged(&verdict, 16, 0, 0);
+    verdict = judge(10, torn(11, 15, 18, 17), NONE, NONE, dropped);
+    assert_damaged(&verdict, 16, 18, 0);
+    /* The tail of one in the middle; a later one says so. */
+    verdict = judge(10, torn(11, 15, 0, 11), frames(18, 20, 16), NONE, dropped);
+    assert_damaged(&verdict, 16, 18, 0);
+    /* The first frame of the only one. */
+    verdict = judge(10, ruin(12, 11), NONE, NONE, dropped);
+    assert_damaged(&verdict, 11, 12, 0);
+    verdict = judge(0, ruin(2, 1), NONE, NONE, dropped);
+    assert_damaged(&verdict, 1, 2, 0);
+    /* Behind one whose first frame is torn a later one says it. */
+    verdict = judge(60, frames(71, 80, 75), ruin(0, 0), NONE, dropped);
+    assert_damaged(&verdict, 61, 71, 1);
 }
 
 /* ---- a model ------------------------------------------------------------------------------ */
 
 /*
  * A store that has written numbers from 1 on into segments of ten each. Some of the first segments are
- * sealed, some of these compacted away; then the disk loses some frames. Each frame has one number and
+ * sealed; then the disk loses some frames. Each frame has one number and
  * says what was durable when it was written.
  */
 struct model {
@@ -175,20 +171,13 @@ struct model {
     uint64_t claims[101];
     bool lost[101];
     uint32_t sealed_segments;
-    bool gone[10];
 };
 
 static struct sequence_segment scan_model(const struct model *model, uint32_t index)
 {
     uint64_t first = 10 * (uint64_t)index + 1;
     uint64_t last = model->written < first + 9 ? model->written : first + 9;
-    struct sequence_segment segment = {.user = index, .birth = first > 10 ? first - 9 : 1};
-    if (index < model->sealed_segments) {
-        segment.sealed = true;
-        segment.sequence_min = first;
-        segment.sequence_max = last;
-        return segment;
-    }
+    struct sequence_segment segment = {.user = index};
     struct scan_result *scan = &segment.scan;
     bool whole = true;
     for (uint64_t i = first; i <= last; i++) {
@@ -219,47 +208,40 @@ static void write_model(struct model *model)
         model->lost[i] = false;
     }
     model->sealed_segments = (uint32_t)log_fixture_random(&model->random, model->durable / 10 + 1);
-    for (uint32_t i = 0; i < 10; i++)
-        model->gone[i] = i < model->sealed_segments && log_fixture_random(&model->random, 3) == 0;
 }
 
-/* What must be: nothing durable is dropped without being called damaged; without damage, what is not
-   durable counts up to the first gap. */
+/* What must be: what is missing is called damage exactly when something that is left says that it was
+   durable; else all counts up to the first gap. */
 static void check_model(const struct model *model)
 {
     struct sequence_segment segments[10];
     uint32_t count = 0;
-    for (uint32_t i = 0; 10 * (uint64_t)i < model->written; i++)
-        if (!model->gone[i])
-            segments[count++] = scan_model(model, i);
+    uint64_t sealed_max = 10 * (uint64_t)model->sealed_segments;
+    for (uint32_t i = model->sealed_segments; 10 * (uint64_t)i < model->written; i++)
+        segments[count++] = scan_model(model, i);
     for (uint32_t i = 0; i + 1 < count; i++) { /* in any order */
         struct sequence_segment other = segments[i];
         uint32_t with = i + (uint32_t)(model->written % (count - i));
         segments[i] = segments[with];
         segments[with] = other;
     }
-    struct sequence_verdict verdict = sequence_judge(segments, count);
-    uint64_t gap = 10 * (uint64_t)model->sealed_segments + 1;
+    struct sequence_verdict verdict = sequence_judge(sealed_max, segments, count);
+    uint64_t gap = sealed_max + 1;
     while (gap <= model->written && !model->lost[gap])
         gap++;
-    uint64_t claimed = 10 * (uint64_t)model->sealed_segments;
-    for (uint64_t i = gap; i <= model->written; i++)
+    uint64_t claimed = sealed_max;
+    for (uint64_t i = sealed_max + 1; i <= model->written; i++)
         if (!model->lost[i] && model->claims[i] > claimed)
             claimed = model->claims[i];
+    assert_int_equal(verdict.next, gap);
+    assert_int_equal(verdict.damaged, claimed >= gap);
     if (verdict.damaged) {
         assert_true(model->durable >= gap); /* no false alarm */
+        assert_int_equal(verdict.missing, gap);
         return;
     }
-    /* Nothing that is left knows of more. (Where the segment before is gone, it is not known which
-       number the first one lost had: only the last one lost is certain.) */
-    bool unknown = model->sealed_segments > 0 && model->gone[model->sealed_segments - 1] &&
-                   gap == 10 * (uint64_t)model->sealed_segments + 1;
-    uint64_t certain = gap;
-    while (unknown && certain < model->written && model->lost[certain + 1])
-        certain++;
-    assert_true(claimed < certain);
     for (uint32_t i = 0; i < count; i++)
-        if (!segments[i].sealed && segments[i].scan.first_sequence != 0)
+        if (segments[i].scan.first_sequence != 0)
             assert_int_equal(segments[i].dropped, segments[i].scan.first_sequence > gap);
 }
 
@@ -284,7 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_stores_are_sound),
-        cmocka_unit_test(sealed_segments_may_be_gone),
+        cmocka_unit_test(sealed_segments_may_be_ahead),
         cmocka_unit_test(the_order_is_that_of_the_numbers),
         cmocka_unit_test(a_torn_tail_takes_along_what_follows),
         cmocka_unit_test(an_empty_segment_tears_nothing),

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+#include "crc32c.h"
 #include "disk_faulty.h"
 #include "footer.h"
 #include "manifest.h"
@@ -260,6 +262,43 @@ static void a_torn_tail_is_no_damage(void **state)
     small_store_free(store);
 }
 
+static void remove_segment(const struct small_store *store, uint32_t number)
+{
+    char name[SEGMENT_NAME_MAX];
+    struct manifest_segment entry = *manifest_find(store->manifest, number);
+    entry.removing = true;
+    manifest_begin(store->manifest);
+    assert_int_equal(manifest_put(store->manifest, &entry), KVS_OK);
+    assert_int_equal(manifest_commit(store->manifest, NULL), KVS_OK);
+    segment_name(number, name);
+    assert_int_equal(disk_remove(store->fixture->db->disk, name, NULL), KVS_OK);
+}
+
+/* The same where all segments before were compacted away: the manifest knows how far they went. */
+static void a_torn_begin_is_no_damage(void **state)
+{
+    (void)state;
+    struct small_report report;
+    struct test_error error;
+    struct small_store *store = small_store_new(false);
+    struct segment *segment = store->segments[SMALL_STORE_SPARE];
+    uint64_t last = manifest_find(store->manifest, SMALL_STORE_SEALED)->sequence_max;
+    uint64_t begin = atomic_load(&segment->end);
+    char text[2][32];
+    struct record torn = log_fixture_record(text[0], 1, last + 1, 50);
+    struct record whole = log_fixture_record(text[1], 2, last + 2, 60);
+    remove_segment(store, SMALL_STORE_SEALED);
+    remove_segment(store, SMALL_STORE_ACTIVE);
+    store_le64(segment->memory + 40, 0); /* its birth, as in segments that were appended to */
+    store_le32(segment->memory + 4, crc32c(0, segment->memory + 8, 56));
+    (void)log_fixture_append_durable(segment, &torn, 1, last);
+    (void)log_fixture_append_durable(segment, &whole, 1, last);
+    segment->memory[begin + FRAME_HEADER_BYTES + 30] ^= 1;
+    assert_status(KVS_OK, verify(store, &report, &error), &error);
+    assert_non_null(strstr(report.text, "are no whole write"));
+    small_store_free(store);
+}
+
 /* A frame before: the one behind it says that it was. */
 static void a_durable_write_that_is_gone_is_damage(void **state)
 {
@@ -404,6 +443,7 @@ int main(void)
         cmocka_unit_test(leftovers_are_no_damage),
         cmocka_unit_test(removed_segments_hold_nothing),
         cmocka_unit_test(a_torn_tail_is_no_damage),
+        cmocka_unit_test(a_torn_begin_is_no_damage),
         cmocka_unit_test(a_durable_write_that_is_gone_is_damage),
         cmocka_unit_test(notices_a_wrong_sequence),
         cmocka_unit_test(notices_a_wrong_footer),
