@@ -4,10 +4,12 @@
  * 1. The manifest, as far as it can be read (repair_manifest.c): the secret, and which segments there
  *    are. What it does not name, or says is being removed, holds nothing that is needed; if it is
  *    damaged, every segment's file is looked at.
- * 2. Each file's entries (repair_collect.c): 40 bytes for each record, all of them in memory.
- * 3. The ends of unsealed segments, now that it is known how far the log was durable.
- * 4. The newest entry of each key is chosen, and what is lost is told (repair_choose.c).
- * 5. The new store is written, file by file (repair_write.c).
+ * 2. How far a start would take the unsealed segments (repair_sequence.c).
+ * 3. Each file's entries (repair_collect.c): 40 bytes for each record, all of them in memory.
+ * 4. The ends of unsealed segments that a start would refuse, now that it is known how far the log was
+ *    durable.
+ * 5. The newest entry of each key is chosen, and what is lost is told (repair_choose.c).
+ * 6. The new store is written, file by file (repair_write.c).
  *
  * One thread; the source is not changed and no file of it is mapped.
  */
@@ -77,6 +79,7 @@ static void report_missing(struct repair *repair)
                                                sizeof(repair->files[0]), by_number) != NULL))
             continue;
         repair->unknown++;
+        repair->lacks_unsealed = repair->lacks_unsealed || !known->sealed;
         if (known->sealed)
             findings_add(&repair->findings, KVS_LOG_ERROR,
                          "%08" PRIu32 ".seg is missing, and with it %" PRIu64
@@ -147,11 +150,15 @@ static kvs_status salvage(struct repair *repair, const struct repair_target *tar
         status = find_files(repair, err);
     if (status == KVS_OK)
         status = make_hash(repair, err);
+    if (status == KVS_OK)
+        status = repair_judge(repair, err);
     for (uint32_t i = 0; i < repair->file_count && status == KVS_OK; i++)
         status = repair_collect(repair, i, err);
     note_sealed(repair);
     for (uint32_t i = 0; i < repair->tail_count && status == KVS_OK; i++)
         status = repair_collect_tail(repair, &repair->tails[i], err);
+    if (status == KVS_OK)
+        repair_report_missing(repair);
     if (status == KVS_OK)
         status = repair_choose(repair, err);
     if (status == KVS_OK)

@@ -8,8 +8,11 @@
  * one. Which keys were in a damaged place tells the segment's footer. Where that is missing too it
  * cannot be known, and then an older value may be what the new store has: the report says so.
  *
- * Of a batch that is damaged in part, what is sound is brought back, and the damage is reported. What a
- * start would cut off as an unfinished write is not brought back, and is no loss.
+ * Of a batch that is damaged in part, what is sound is brought back, and the damage is reported. Of
+ * unsealed segments that a start would take exactly that is brought back which a start takes: what is
+ * unfinished is left out with all that follows it, and is no loss. (One write more, where all of its
+ * records are there and only its frame's header is damaged.) Where a start would refuse them, all that
+ * is sound comes back, and numbers that are missing are reported.
  *
  * The source is only read. The new store holds the newest versions only, with new numbers.
  */

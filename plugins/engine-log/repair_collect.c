@@ -129,6 +129,13 @@ static void take_salt(struct look *look, const struct candidate *candidate)
 
 static void find_salt(struct look *look, const struct segment_header *header)
 {
+    if (look->file->is_judged) { /* it was read with this one already */
+        struct kvs_bytes known = {look->repair->manifest.secret, MANIFEST_SECRET_BYTES};
+        struct candidate judged = {.generation = look->file->known->generation};
+        judged.salt = record_salt(known, judged.generation);
+        take_salt(look, &judged);
+        return;
+    }
     static bool (*const ways[])(const struct look *look, uint32_t salt) = {has_frame, has_trailer,
                                                                            has_record};
     const struct repair_manifest *manifest = &look->repair->manifest;
@@ -171,7 +178,10 @@ static void find_end(struct look *look)
     const struct manifest_segment *known = look->file->known;
     uint64_t end = look->image.bytes & ~(uint64_t)(RECORD_ALIGNMENT - 1);
     uint64_t footer_end;
-    if (footer_find_end(&look->segment, &footer_end)) {
+    look->ends = look->file->is_judged;
+    if (look->file->is_judged) {
+        end = look->file->end;
+    } else if (footer_find_end(&look->segment, &footer_end)) {
         look->ends = true;
         end = footer_end;
     } else if (known != NULL && known->sealed && known->end >= SEGMENT_HEADER_BYTES) {
@@ -187,7 +197,8 @@ static void find_end(struct look *look)
         }
     }
     atomic_store_explicit(&look->segment.end, end, memory_order_relaxed);
-    find_footer(look);
+    if (!look->file->is_judged)
+        find_footer(look);
 }
 
 /* ---- frames ------------------------------------------------------------------------------- */
@@ -312,6 +323,8 @@ static bool is_damage(const struct look *look, const struct repair_tail *tail,
 {
     const struct manifest_segment *known = look->file->known;
     uint64_t next = tail->next_sequence != 0 ? tail->next_sequence : look->repair->sequence_max + 1;
+    if (tail->next_sequence != 0 && tail->next_sequence < look->repair->next)
+        return false; /* the numbers go on elsewhere: a footer that was being written */
     if (tail->kind == SEGMENT_COMPACTED)
         return known != NULL && piece->begin < known->end;
     return tail->kind != SEGMENT_APPENDED || look->repair->claimed >= next || is_whole(look, piece);
@@ -328,6 +341,45 @@ static bool collect_tail(struct look *look, const struct repair_tail *tail)
                  " bytes are no finished write or footer, and were not acknowledged: they are left "
                  "out, as a start would",
                  look->file->name, tail->begin, tail->end - tail->begin);
+    return true;
+}
+
+/* ---- what a start would leave out --------------------------------------------------------- */
+
+/* One whole write of which only the frame's header is damaged is brought back all the same. */
+static bool is_next_write(const struct look *look, const struct walk_piece *piece)
+{
+    uint64_t at = piece->begin + FRAME_HEADER_BYTES;
+    struct record record;
+    return look->kind == SEGMENT_APPENDED && !look->file->is_dropped && at < piece->end &&
+           record_view(look->image.memory + at, piece->end - at, &record) &&
+           record.sequence == look->repair->next && is_whole(look, piece);
+}
+
+/* What is behind the frames that a start would take. False: no memory. */
+static bool leave_out(struct look *look)
+{
+    struct walk walk;
+    struct walk_piece piece;
+    uint64_t end = look->image.bytes & ~(uint64_t)(RECORD_ALIGNMENT - 1);
+    walk_begin(&walk, look->image.memory, look->segment.salt, end, false);
+    walk.at = end_of(look);
+    if (look->kind == SEGMENT_COMPACTED || walk.at >= walk.content_end)
+        return true;
+    uint64_t bytes = walk.content_end - walk.at;
+    if (walk_next(&walk, &piece) && !piece.sound) {
+        const struct repair_tail tail = {.begin = piece.begin, .end = piece.end};
+        if (walk.at >= walk.content_end)
+            piece.end = tail_end(look, &tail);
+        if (is_next_write(look, &piece))
+            return collect_ruin(look, &piece);
+    }
+    findings_add(&look->repair->findings, KVS_LOG_INFO,
+                 "%s offset %" PRIu64 ": the last %" PRIu64
+                 " bytes are no finished write or footer%s, and were not acknowledged: they are "
+                 "left out, as a start would",
+                 look->file->name, end_of(look), bytes,
+                 look->file->is_dropped ? ", or follow a write that was not finished" : "");
     return true;
 }
 
@@ -443,6 +495,8 @@ static kvs_status collect_pieces(struct look *look, struct kvs_error *err)
         else
             enough = collect_ruin(look, &piece);
     }
+    if (enough && look->file->is_judged)
+        enough = leave_out(look);
     return enough ? add_lost(look, err) : no_memory(look, err);
 }
 

@@ -51,10 +51,13 @@ struct repair_file {
     uint32_t number;
     const struct manifest_segment *known; /* in the manifest's table, or NULL */
     uint32_t salt;
+    bool is_judged;  /* unsealed, and a start would take its frames up to `end` and no more */
+    bool is_dropped; /* is_judged: its frames follow a write that was not finished */
+    uint64_t end;    /* is_judged */
 };
 
-/* What stands at the end of an unsealed segment and is no whole frame: damage or an unfinished write,
-   as the other segments tell. */
+/* What stands at the end of an unsealed segment that was not judged and is no whole frame: damage or an
+   unfinished write, as the other segments tell. */
 struct repair_tail {
     uint32_t file;
     enum segment_kind kind; /* 0: not known, the header is damaged */
@@ -84,7 +87,12 @@ struct repair {
     uint32_t tail_count;
     uint64_t sequence_max; /* of all frames that are sound */
     uint64_t claimed;      /* they say that all up to this number was durable */
-    uint64_t unknown;      /* damaged places of which it is not known what was there */
+    uint64_t next;         /* a start would go on with this number; 0: not known */
+    bool lacks_unsealed;   /* a segment that was not sealed has no file */
+    bool is_missing; /* a start would refuse the unsealed segments: there is a gap in the numbers */
+    uint64_t missing; /* is_missing: the first number of the gap */
+    uint64_t found;   /* is_missing: the first one behind it; 0: none */
+    uint64_t unknown; /* damaged places of which it is not known what was there */
 };
 
 /* ---- repair_manifest.c -------------------------------------------------------------------- */
@@ -92,6 +100,14 @@ struct repair {
 /* Reads what can be read, and reports what cannot. KVS_OK (also without one), KVS_INCOMPATIBLE,
    KVS_NO_MEMORY. */
 KVS_MUST_USE kvs_status repair_manifest_read(struct repair *repair, struct kvs_error *err);
+
+/* ---- repair_sequence.c -------------------------------------------------------------------- */
+
+/* Finds how far a start would take each unsealed segment. KVS_OK, KVS_NO_MEMORY. */
+KVS_MUST_USE kvs_status repair_judge(struct repair *repair, struct kvs_error *err);
+
+/* Reports numbers that are missing and of which no damaged place is known, once all is collected. */
+void repair_report_missing(struct repair *repair);
 
 /* ---- repair_collect.c --------------------------------------------------------------------- */
 

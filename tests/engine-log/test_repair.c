@@ -4,6 +4,7 @@
  *
  * A value's length tells which version it is (small_store.h).
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -402,6 +403,72 @@ static void an_unfinished_write_is_no_loss(void **state)
     small_store_free(store);
 }
 
+/* Whole writes behind an unfinished one are what a start drops: the disk wrote them in another order. They
+   may be newer than what is there, and parts of batches whose other part is missing. */
+static void what_follows_an_unfinished_write_stays_out(void **state)
+{
+    (void)state;
+    struct small_store *store = small_store_new(false);
+    struct repaired repaired;
+    struct segment *segment = store->segments[SMALL_STORE_ACTIVE];
+    uint64_t begin = segment->end;
+    char text[3][32];
+    uint64_t next = store->sequence + 1;
+    struct record torn[2] = {log_fixture_record(text[0], 4, next, 50),
+                             log_fixture_tombstone(text[1], 4, next + 1)};
+    struct record whole = log_fixture_record(text[2], 3, next + 2, 70);
+    (void)log_fixture_append_durable(segment, torn, 2, next - 1);
+    uint64_t second = begin + FRAME_HEADER_BYTES + record_bytes(torn[0].key.len, 50);
+    (void)log_fixture_append_durable(segment, &whole, 1, next - 1);
+    memset(segment->memory + second, 0, 24); /* the removal is not there */
+    repair(store, &repaired);
+    check_all(store, &repaired);
+    check_said(&repaired, "are no finished write");
+    assert_int_equal(repaired.report.lines[KVS_LOG_WARN], 0);
+    small_store_free(store);
+}
+
+/* All records of the last write are there, and its frame's header is not: that is damage, or nearly all
+   of a write. */
+static void a_write_without_its_header_is_brought_back(void **state)
+{
+    (void)state;
+    struct small_store *store = small_store_new(false);
+    struct repaired repaired;
+    const struct small_version *last = &store->versions[store->version_count - 1];
+    log_fixture_flip(store->fixture, "00000002.seg", last->offset - FRAME_HEADER_BYTES + 25, 1);
+    repair(store, &repaired);
+    check_all(store, &repaired);
+    check_said(&repaired, "1 records in it are sound and are brought back");
+    small_store_free(store);
+}
+
+/* A page that was written once and is zeros now says nothing itself; the numbers do. */
+static void numbers_that_are_missing_are_told(void **state)
+{
+    (void)state;
+    struct small_store *store = small_store_new(false);
+    struct repaired repaired;
+    struct segment *segment = store->segments[SMALL_STORE_ACTIVE];
+    const struct small_version *last = &store->versions[store->version_count - 1];
+    char text[32];
+    char said[100];
+    /* The spare was appended to next, when the last write was durable. */
+    struct record record = log_fixture_record(text, 1, store->sequence + 1, 50);
+    (void)log_fixture_append_durable(store->segments[SMALL_STORE_SPARE], &record, 1,
+                                     store->sequence);
+    memset(segment->memory + last->offset - FRAME_HEADER_BYTES, 0,
+           FRAME_HEADER_BYTES + last->bytes);
+    repair(store, &repaired);
+    assert_int_equal(repaired.status, KVS_CORRUPT);
+    (void)snprintf(said, sizeof(said), "with numbers from %u to %u, 1 are not there any more",
+                   (unsigned)last->sequence, (unsigned)last->sequence);
+    check_said(&repaired, said);
+    check_said(&repaired, "it is not certain what was there");
+    assert_int_equal(repaired.lengths[1], 50);
+    small_store_free(store);
+}
+
 /* Where the header is damaged, too, it is not believed to be unfinished. */
 static void a_tail_behind_a_damaged_header_is_told(void **state)
 {
@@ -505,6 +572,9 @@ int main(void)
         cmocka_unit_test(what_is_not_needed_is_no_loss),
         cmocka_unit_test(a_batch_that_is_damaged_in_part_is_told),
         cmocka_unit_test(an_unfinished_write_is_no_loss),
+        cmocka_unit_test(what_follows_an_unfinished_write_stays_out),
+        cmocka_unit_test(a_write_without_its_header_is_brought_back),
+        cmocka_unit_test(numbers_that_are_missing_are_told),
         cmocka_unit_test(a_tail_behind_a_damaged_header_is_told),
         cmocka_unit_test(what_is_being_removed_stays_out),
         cmocka_unit_test(a_disk_that_cannot_read),
