@@ -51,10 +51,6 @@ static kvs_status host_config_get(const struct kvs_host *host, const char *name,
                                   struct kvs_option_value *ret)
 {
     const struct life *life = host->context;
-    if (strcmp(name, "repair-older") == 0) {
-        ret->u64 = 1; /* what was torn was not promised; what it should have replaced was */
-        return KVS_OK;
-    }
     if (strcmp(name, "segment-size") != 0)
         return KVS_MISSING;
     ret->u64 = life->config.segment_bytes;

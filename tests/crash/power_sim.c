@@ -10,9 +10,10 @@
  * P5  What an opened store has shown stays, whatever ends it then.
  * P6  A checkpoint that was told to be done opens as a store, with what was there when it began. One that was
  *     cut off has no manifest, or is whole.
- * P7  A repair (with repair-older) brings each key back as it was in one of the states that may be there (of a torn batch it takes
- *     what is whole), and leaves the store as it is, wherever the power is lost meanwhile. When it is
- *     done, the new store is there after a power loss.
+ * P7  A repair says that nothing was lost, brings back what a start finds (or one whole write more, of
+ *     which only a frame's header was torn), and leaves the store as it is, wherever the power is
+ *     lost meanwhile. When it is done, the new store is there after a power loss.
+ * P8  Verifying finds no damage: all that is there is what a crash leaves.
  */
 #include "power_sim.h"
 
@@ -24,6 +25,7 @@
 #include "life.h"
 #include "repair.h"
 #include "support/support.h"
+#include "verify.h"
 
 #define LIVES        3u
 #define FATES        3u  /* ends of each moment */
@@ -162,47 +164,57 @@ static void take_report(void *arg, uint32_t level, const char *message)
 static void examine(struct world *world, struct disk_sim *machine, struct bounds bounds,
                     const char *what, uint32_t depth);
 
-static void must_be_known(const struct world *world, const struct bounds *bounds,
-                          const struct model_state *state, uint32_t key)
+/* P8 */
+static void must_be_sound(const struct world *world, struct disk *disk, const struct kvs_host *host,
+                          const struct bounds *bounds)
 {
-    uint32_t version = state->versions[key];
-    if (model_find_version(world->model, key, version, bounds->least, bounds->most) != UINT32_MAX)
+    struct test_error error;
+    test_error_init(&error);
+    kvs_status status = verify_disk(disk, host, take_report, NULL, &error.error);
+    if (status == KVS_OK || (status == KVS_MISSING && bounds->least == 0))
         return;
-    describe(world, bounds, "a store that was salvaged");
-    fail_msg("key %u came back as version %u", key, version);
+    describe(world, bounds, "verifying");
+    fail_msg("it finds damage where none is: %s: %s", kvs_status_text(status), error.message);
 }
 
-/* P7. Does not change the store on the machine. */
-static void salvage(struct world *world, struct disk_sim *machine, const struct bounds *bounds)
+/* What a repair has left in a folder of this machine, after a power loss. */
+static void look_at_salvaged(struct world *world, struct disk_sim *workshop,
+                             const struct bounds *bounds, struct model_state *ret_state)
+{
+    struct life *life = sim_alloc(sizeof(*life));
+    uint64_t seed = sim_random_next(&world->random);
+    struct disk_sim *after = disk_sim_power_cut(workshop, seed, DISK_SIM_TEAR_SECTORS);
+    world->counts->salvaged++;
+    must_open(world, life, after, NEW_FOLDER, 0, bounds, "a store that was salvaged");
+    (void)find_state(world, life, bounds, "a store that was salvaged", ret_state);
+    life_close(life);
+    disk_sim_free(after);
+    free(life);
+}
+
+/* P7, P8. Does not change the store on the machine. False: there is none. */
+static bool salvage(struct world *world, struct disk_sim *machine, const struct bounds *bounds,
+                    struct model_state *ret_state)
 {
     struct life *life = sim_alloc(sizeof(*life));
     struct test_error error;
-    struct model_state state;
     test_error_init(&error);
     struct disk_sim *workshop = disk_sim_kill(machine);
     struct repair_target target = {NEW_FOLDER, open_new_folder, workshop};
     struct disk *from = disk_sim_folder(workshop, LIFE_FOLDER);
+    life_host_init(life, &world->config);
+    must_be_sound(world, from, &life->host, bounds);
     disk_sim_set_capacity(workshop, UINT64_MAX);
     disk_sim_freeze_at(workshop,
                        disk_sim_changes(workshop) + sim_random_below(&world->random, NEST_CHANGES));
-    life_host_init(life, &world->config);
     kvs_status status = repair_disk_to(from, &life->host, &target, take_report, NULL, &error.error);
     disk_close(from);
     struct disk_sim *frozen = disk_sim_take_frozen(workshop);
-    /* Corrupt: it told of places whose newest record it does not know; what came back may be older. */
-    if (status == KVS_OK || status == KVS_CORRUPT) {
-        uint64_t seed = sim_random_next(&world->random);
-        struct disk_sim *after = disk_sim_power_cut(workshop, seed, DISK_SIM_TEAR_SECTORS);
-        world->counts->salvaged++;
-        must_open(world, life, after, NEW_FOLDER, 0, bounds, "a store that was salvaged");
-        life_read_all(life, &state);
-        for (uint32_t key = 0; key < MODEL_KEYS && status == KVS_OK; key++)
-            must_be_known(world, bounds, &state, key);
-        life_close(life);
-        disk_sim_free(after);
+    if (status == KVS_OK) {
+        look_at_salvaged(world, workshop, bounds, ret_state);
     } else if (status != KVS_MISSING || bounds->least > 0) {
         describe(world, bounds, "a repair");
-        fail_msg("it cannot be salvaged: %s: %s", kvs_status_text(status), error.message);
+        fail_msg("something was lost in it: %s: %s", kvs_status_text(status), error.message);
     }
     if (frozen != NULL)
         examine(world,
@@ -212,6 +224,22 @@ static void salvage(struct world *world, struct disk_sim *machine, const struct 
     disk_sim_free(frozen);
     disk_sim_free(workshop);
     free(life);
+    return status == KVS_OK;
+}
+
+/* P7. What a repair brought back and what a start finds, which is state number `found`. */
+static void compare_salvaged(const struct world *world, const struct bounds *bounds,
+                             const struct model_state *salvaged, const struct model_state *opened,
+                             uint32_t found)
+{
+    if (memcmp(salvaged, opened, sizeof(*opened)) == 0 ||
+        (found < bounds->most &&
+         model_find(world->model, salvaged, found + 1, bounds->most) != UINT32_MAX))
+        return;
+    describe(world, bounds, "a repair");
+    print_state("salvaged", salvaged);
+    print_state("opened", opened);
+    fail_msg("it brought back less than a start finds");
 }
 
 /* Opens what an end has left of a machine, which it takes, and loses the power again meanwhile. */
@@ -223,15 +251,19 @@ static void examine(struct world *world, struct disk_sim *machine, struct bounds
                         .at = disk_sim_changes(machine) +
                               sim_random_below(&world->random, NEST_CHANGES)};
     struct model_state state;
+    struct model_state salvaged;
+    bool is_salvaged = false;
     world->counts->states++;
     if (sim_random_below(&world->random, 8) == 0)
         read_only_look(world, machine, &bounds, what);
     if (depth < NEST_MAX && sim_random_below(&world->random, SALVAGES) == 0)
-        salvage(world, machine, &bounds);
+        is_salvaged = salvage(world, machine, &bounds, &salvaged);
     if (depth < NEST_MAX)
         disk_sim_watch(machine, watch_nest, &nest);
     must_open(world, life, machine, LIFE_FOLDER, KVS_OPEN_CREATE, &bounds, what);
     uint32_t found = find_state(world, life, &bounds, what, &state);
+    if (is_salvaged)
+        compare_salvaged(world, &bounds, &salvaged, &state, found);
     if (sim_random_below(&world->random, 4) == 0)
         life_close(life);
     else
