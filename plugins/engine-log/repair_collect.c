@@ -295,6 +295,8 @@ static uint64_t tail_end(const struct look *look, const struct repair_tail *tail
 {
     uint64_t at = tail->begin + FRAME_HEADER_BYTES;
     struct record record;
+    if (at > look->image.bytes) /* the file was cut within a header */
+        return tail->end;
     while (at < tail->end && record_view(look->image.memory + at, look->image.bytes - at, &record))
         at += record_bytes(record.key.len, record.value.len);
     return at > tail->end ? at : tail->end;
