@@ -15,6 +15,19 @@ static bool wants_tls(const struct listeners *listeners)
     return false;
 }
 
+/* Certificates that no address would show: then clients that are meant to use TLS would not. */
+static kvs_status check_tls_use(const struct entrance *entrance, const struct settings *settings,
+                                struct kvs_error *err)
+{
+    const struct tls_config *tls = &settings->tls;
+    if ((tls->certificate == NULL && tls->key == NULL && tls->client_ca == NULL) ||
+        wants_tls(&entrance->listeners))
+        return KVS_OK;
+    return kvs_error_set(err, KVS_INVALID, 0,
+                         "certificates are given, but no address speaks TLS: put tls: in front of "
+                         "one, as --listen tls:127.0.0.1:4001");
+}
+
 /* The addresses as text of its own. NULL: out of memory. */
 static char *describe(const struct listeners *listeners)
 {
@@ -35,6 +48,9 @@ kvs_status entrance_init(struct entrance *entrance, const struct settings *setti
         status = access_init(&entrance->access, &settings->access, log, err);
     if (status == KVS_OK)
         status = access_check(&entrance->access, &settings->access, &entrance->listeners, err);
+    /* Where no address is named a service manager may hand down one that does. */
+    if (status == KVS_OK && (config->address != NULL || config->listen_count > 0))
+        status = check_tls_use(entrance, settings, err);
     if (status == KVS_OK && wants_tls(&entrance->listeners))
         status = tls_server_new(&settings->tls, log, &entrance->tls, err);
     return status;
@@ -43,7 +59,9 @@ kvs_status entrance_init(struct entrance *entrance, const struct settings *setti
 kvs_status entrance_open(struct entrance *entrance, const struct settings *settings,
                          struct kvs_error *err)
 {
-    kvs_status status = listeners_open(&entrance->listeners, settings->socket_mode, err);
+    kvs_status status = check_tls_use(entrance, settings, err);
+    if (status == KVS_OK)
+        status = listeners_open(&entrance->listeners, settings->socket_mode, err);
     /* Again: only now it is known where those listen that were handed down. */
     if (status == KVS_OK)
         status = access_check(&entrance->access, &settings->access, &entrance->listeners, err);

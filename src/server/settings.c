@@ -79,6 +79,10 @@ kvs_status settings_check(struct settings *settings, const struct kvs_server_con
     settings->login_timeout_ms =
         config->login_timeout_ms != 0 ? config->login_timeout_ms : DEFAULT_LOGIN_TIMEOUT_MS;
     take_client_limits(settings, config);
+    if (config->tls_client_optional != 0 && config->tls_client_ca == NULL)
+        return kvs_error_set(err, KVS_INVALID, 0,
+                             "no CA is given for the client certificates that are optional: add "
+                             "--tls-client-ca");
     settings->access = (struct access_config){
         .password = config->password,
         .password_file = config->password_file,
