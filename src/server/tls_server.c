@@ -36,8 +36,9 @@ struct tls_server {
 struct tls_layer {
     struct tls_stream stream;
     struct tls_server *tls;
-    bool begun;    /* the peer's first byte is one of TLS */
-    bool finished; /* the handshake's end, good or bad, is counted (I1) */
+    char peer[ADDRESS_TEXT_MAX]; /* a socket whose peer is gone has forgotten it */
+    bool begun;                  /* the peer's first byte is one of TLS */
+    bool finished;               /* the handshake's end, good or bad, is counted (I1) */
 };
 
 kvs_status tls_server_new(const struct tls_config *config, const struct log *log,
@@ -108,6 +109,8 @@ static const char *hint_for(const char *reason)
         {"unsupported protocol", "it speaks an older version than TLS 1.3"},
         {"alert unknown ca", "it does not trust our certificate (kvs-client: --ca)"},
         {"alert bad certificate", "it does not accept our certificate"},
+        {"unable to get local issuer certificate", "it is not of the CA of --tls-client-ca"},
+        {"self-signed certificate", "it is not of the CA of --tls-client-ca"},
         {"alert certificate expired", "our certificate has expired, as it says"},
         {"alert certificate unknown", "it does not accept our certificate"},
     };
@@ -122,13 +125,11 @@ static const char *hint_for(const char *reason)
 static void fail(struct transport *transport, const char *reason, const char *hint)
 {
     struct tls_layer *layer = transport->state;
-    char peer[ADDRESS_TEXT_MAX];
     if (!layer->finished) {
         layer->finished = true;
         (void)atomic_fetch_add_explicit(&layer->tls->failures, 1, memory_order_relaxed);
     }
-    transport_peer(transport, peer);
-    tls_causes_note(&layer->tls->causes, layer->tls->log, peer, reason, hint);
+    tls_causes_note(&layer->tls->causes, layer->tls->log, layer->peer, reason, hint);
     transport_discard(transport->fd);
     layer->stream.broken = true;
     errno = EPROTO;
@@ -270,6 +271,7 @@ kvs_status tls_server_begin(struct tls_server *tls, struct transport *transport)
         return status;
     }
     layer->tls = tls;
+    transport_peer(transport, layer->peer);
     transport->layer = &tls_transport;
     transport->state = layer;
     return KVS_OK;
