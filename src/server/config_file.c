@@ -13,15 +13,24 @@
 #define GROUP_ENGINE "engine"
 #define GROUP_POOL   "pool"
 
+/* Why a file could not be read. */
+static kvs_status status_of(const GError *error)
+{
+    if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+        return KVS_MISSING;
+    if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+        return KVS_DENIED;
+    return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ISDIR) ? KVS_INVALID : KVS_IO;
+}
+
 static kvs_status load(GKeyFile *file, const char *path, struct kvs_error *err)
 {
     g_autoptr(GError) error = NULL;
     g_autofree gchar *content = NULL;
     gsize size;
     if (!g_file_get_contents(path, &content, &size, &error))
-        return kvs_error_set(
-            err, g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? KVS_MISSING : KVS_IO, 0,
-            "cannot read the configuration file: %s", error->message);
+        return kvs_error_set(err, status_of(error), 0, "cannot read the configuration file: %s",
+                             error->message);
     /* An empty file says nothing, which GLib takes for a mistake. */
     if (size == 0)
         return KVS_OK;

@@ -175,6 +175,14 @@ static kvs_status act(struct options *options, char **argv, bool *ret_lost, stru
     }
 }
 
+/* What this status says of flags, settings and what they name: it is wrong, is not there, may not be used, or does
+   not belong together. Trying again does not help. */
+static bool is_misuse(kvs_status status)
+{
+    return status == KVS_INVALID || status == KVS_MISSING || status == KVS_DENIED ||
+           status == KVS_INCOMPATIBLE;
+}
+
 int main(int argc, char **argv)
 {
     char message[KVS_ERROR_MESSAGE_MAX] = "";
@@ -194,6 +202,5 @@ int main(int argc, char **argv)
         return 0;
     (void)fprintf(stderr, "kvs-server: %s\n",
                   message[0] != '\0' ? message : kvs_status_text(status));
-    /* KVS_INVALID is what everybody says of flags, settings and what they name. */
-    return status == KVS_INVALID ? EXIT_USAGE : lost ? EXIT_LOST : EXIT_FAILED;
+    return is_misuse(status) ? EXIT_USAGE : lost ? EXIT_LOST : EXIT_FAILED;
 }

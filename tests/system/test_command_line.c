@@ -170,7 +170,7 @@ static void plugin_dirs_come_first(const struct pair *pair)
     program_result_deinit(&result);
     expect_refusal(pair, cwd,
                    WORDS("--addr", "127.0.0.1:0", "--engine", "garbage", "--plugin-dir", cwd),
-                   WORDS("kvs-engine-garbage.so is not a kvs plugin"), FAILED);
+                   WORDS("kvs-engine-garbage.so is not a kvs plugin"), USAGE);
     free(from);
     free(to);
     free(garbage);
@@ -207,7 +207,16 @@ static void wrong_flags_are_refused(const struct pair *pair)
          FAILED},
         {{"--addr", "192.0.2.1:4000"},
          {"192.0.2.1:4000", "no password is set", "--no-auth"},
-         FAILED},
+         USAGE},
+        {{"--password-file", "missing"}, {"the password file missing"}, USAGE},
+        {{"--config", "missing.conf"}, {"missing.conf"}, USAGE},
+        {{"--config", "/"}, {"configuration file"}, USAGE},
+        {{"--listen=tls:127.0.0.1:0", "--tls-cert=a.pem", "--tls-key=a.key"}, {"a.key"}, USAGE},
+        {{"--tls-cert", "a.pem", "--addr", "127.0.0.1:0"},
+         {"no address speaks TLS", "--listen tls:"},
+         USAGE},
+        {{"--tls-cert", "a.pem"}, {"no address speaks TLS", "--listen tls:"}, USAGE},
+        {{"--tls-client-optional"}, {"--tls-client-ca"}, USAGE},
         {{"--sync", "sometimes"}, {"--sync 'sometimes'", "always, none, or interval:MS"}, USAGE},
         {{"--sync", ""}, {"--sync ''"}, USAGE},
         {{"--sync", "interval"}, {"--sync 'interval'"}, USAGE},
@@ -238,8 +247,8 @@ static void wrong_flags_are_refused(const struct pair *pair)
         {{"--pool-opt", "novalue"}, {"novalue", "NAME=VALUE"}, USAGE},
         {{"--pool-opt", "nonsense=1"}, {"'nonsense'"}, USAGE},
         {{"--data-dir", ""}, {"data directory"}, USAGE},
-        {{"--verify"}, {"no kvs store", "--data-dir"}, FAILED},
-        {{"--repair", "new"}, {"no kvs store", "--data-dir"}, FAILED},
+        {{"--verify"}, {"no kvs store", "--data-dir"}, USAGE},
+        {{"--repair", "new"}, {"no kvs store", "--data-dir"}, USAGE},
         {{"--verify", "--repair", "new"}, {"--verify and --repair"}, USAGE},
     };
     char *cwd = temp_dir_new();
@@ -254,12 +263,11 @@ static void unknown_plugins_are_answered_with_those_found(const struct pair *pai
     const char *const any = "127.0.0.1:0";
     expect_refusal(pair, cwd, WORDS("--addr", any, "--engine", "rocks"),
                    WORDS("no engine plugin 'rocks'", pair->engine, "--engine", "--plugin-dir"),
-                   FAILED);
+                   USAGE);
     expect_refusal(pair, cwd, WORDS("--addr", any, "--pool", "swimming"),
-                   WORDS("no pool plugin 'swimming'", pair->pool, "--pool", "--plugin-dir"),
-                   FAILED);
+                   WORDS("no pool plugin 'swimming'", pair->pool, "--pool", "--plugin-dir"), USAGE);
     expect_refusal(pair, cwd, WORDS("--addr", any, "--engine", pair->pool),
-                   WORDS("no engine plugin", pair->pool, pair->engine), FAILED);
+                   WORDS("no engine plugin", pair->pool, pair->engine), USAGE);
     temp_dir_free(cwd);
 }
 
@@ -308,7 +316,7 @@ static void places_that_hold_no_data_are_refused(const struct pair *pair)
     char *home = temp_dir_new();
     write_file(home, "thesis.tex", "\\end{document}");
     expect_refusal(pair, home, WORDS("--addr", any, "--data-dir", home),
-                   WORDS(home, "thesis.tex", "--data-dir"), FAILED);
+                   WORDS(home, "thesis.tex", "--data-dir"), USAGE);
     temp_dir_free(home);
 }
 
@@ -324,11 +332,11 @@ static void damaged_or_later_markers_are_refused(const struct pair *pair)
     }
     write_file(dir, "kvs.store", "[store]\nformat=99\nengine=log\n");
     expect_refusal(pair, dir, WORDS("--addr", any, "--data-dir", dir), WORDS("format 99", "newer"),
-                   FAILED);
+                   USAGE);
     /* Data of an engine that this build does not have. */
     write_file(dir, "kvs.store", "[store]\nformat=1\nengine=vanished\n");
     expect_refusal(NULL, dir, WORDS("--addr", any, "--data-dir", dir),
-                   WORDS("no engine plugin 'vanished'", "--plugin-dir"), FAILED);
+                   WORDS("no engine plugin 'vanished'", "--plugin-dir"), USAGE);
     temp_dir_free(dir);
 }
 
@@ -348,7 +356,7 @@ static void an_unwritable_place_is_refused(const struct pair *pair)
         /* A checkout in root's own folder, say. */
         print_message("skipped: another user cannot run %s: %s\n", program_server(), result.err);
     } else {
-        assert_int_equal(result.exit_status, 1);
+        assert_int_equal(result.exit_status, USAGE);
         expect_in(result.err, data_dir);
         expect_in(result.err, "Permission denied");
     }

@@ -66,7 +66,7 @@ static void another_engine_is_refused(const struct pair *pair)
     const char *other = strcmp(pair->engine, "log") == 0 ? "lmdb" : "log";
     char *dir = make_store(pair);
     struct program_result result = run(dir, WORDS("--verify", "--engine", other));
-    assert_int_equal(result.exit_status, 1);
+    assert_int_equal(result.exit_status, 2);
     assert_string_equal(result.out, "");
     expect_in(result.err, pair->engine);
     program_result_deinit(&result);

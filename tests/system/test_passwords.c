@@ -66,7 +66,7 @@ static void an_open_server_is_refused(void **state)
     struct world world = world_new("secret\n");
     struct server_process server;
     expect_refused(&world, WORDS("--listen", "0.0.0.0:0"),
-                   "0.0.0.0:0 may be reached from other machines, and no password is set", 1);
+                   "0.0.0.0:0 may be reached from other machines, and no password is set", 2);
     assert_true(server_process_start(&server, world.data_dir,
                                      WORDS("--listen", "0.0.0.0:0", "--no-auth"), NULL, NULL));
     client_set(&server, "key", "value");
@@ -84,7 +84,7 @@ static void a_file_that_others_can_read_is_refused(void **state)
     (void)state;
     struct world world = world_new("secret\n");
     assert_int_equal(chmod(world.file, 0644), 0);
-    expect_refused(&world, WORDS("--password-file", world.file), "open to others", 1);
+    expect_refused(&world, WORDS("--password-file", world.file), "open to others", 2);
     assert_int_equal(chmod(world.file, 0600), 0);
     write_passwords(&world, "");
     expect_refused(&world, WORDS("--password-file", world.file), "is empty", 2);
