@@ -30,8 +30,11 @@
 
 /* What the thread for signals acts on. */
 struct process {
-    char **argv;                       /* the command line as it was given, terminated */
-    char *const *handed_down;          /* listeners that systemd gave, terminated */
+    char **argv;              /* the command line as it was given, terminated */
+    char *const *handed_down; /* listeners that systemd gave, terminated */
+    /* Where the server logs to, also when what is read again cannot say where. */
+    void (*log)(void *arg, uint32_t level, const char *message);
+    void *log_arg;
     struct kvs_server *_Atomic server; /* written by main, read by the signals' thread (acquire: it
                                           sees the whole server); NULL: there is none yet */
 };
@@ -86,7 +89,7 @@ static void reload(void *arg)
         status = kvs_server_reload(server, &options.config, &error);
     }
     if (status != KVS_OK)
-        options.config.log(NULL, KVS_LOG_ERROR, message);
+        process->log(process->log_arg, KVS_LOG_ERROR, message);
     options_deinit(&options);
     g_free(rest);
     g_strfreev(argv);
@@ -114,6 +117,8 @@ static kvs_status serve(struct options *options, char **argv, struct kvs_error *
         return taken;
     options_add_listen(options, handed_down);
     process.handed_down = handed_down;
+    process.log = options->config.log;
+    process.log_arg = options->config.log_arg;
     raise_descriptor_limit();
     (void)signal(SIGPIPE, SIG_IGN); /* a log pipe that nobody reads is no reason to die */
     kvs_status status = signals_begin(&signals, err);

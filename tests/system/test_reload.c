@@ -75,6 +75,9 @@ static void the_log_level_changes(void **state)
     start(world);
     write_config(world, "[server]\nlog-level = debug\n[engine]\nsegment-size=1m\n");
     reload(world, "\"level\":\"info\",\"message\":\"the configuration is reloaded\"");
+    /* A file that cannot be read does not say in which form to complain: it stays as it is. */
+    write_config(world, "garbage\n");
+    reload(world, "\"level\":\"error\",\"message\":\"configuration file ");
     server_process_stop(&world->server);
 }
 
