@@ -87,6 +87,22 @@ static void expect(const struct world *world, const char *method, const char *pa
     free(answer);
 }
 
+/* Engines name their own figures; all others are explained. */
+static void expect_explained(const char *metrics)
+{
+    char head[256];
+    for (const char *line = strstr(metrics, "\nkvs_"); line != NULL;
+         line = strstr(line + 1, "\nkvs_")) {
+        int size = (int)strcspn(line + 1, "{ ");
+        if (memchr(line + 1, '{', (size_t)size + 1) != NULL ||
+            strncmp(line + 1, "kvs_engine_", strlen("kvs_engine_")) == 0)
+            continue;
+        (void)snprintf(head, sizeof(head), "\n# TYPE %.*s ", size, line + 1);
+        if (strstr(metrics, head) == NULL && strstr(head, "_seconds_") == NULL)
+            fail_msg("nothing explains %.*s", size, line + 1);
+    }
+}
+
 static void what_happened_is_counted(void **state)
 {
     struct world *world = *state;
@@ -108,6 +124,9 @@ static void what_happened_is_counted(void **state)
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_engine_keys 1\n");
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_queue_wait_seconds_count ");
     expect(world, "GET", "/metrics", "HTTP/1.1 200", "\nkvs_pool_queue_wait_p99_ns ");
+    char *metrics = ask(world, "GET", "/metrics");
+    expect_explained(metrics);
+    free(metrics);
     (void)close(fd);
     assert_true(fetch_stat(world->server.port, "pool_queue_wait_p99_ns") > 0);
     server_process_stop(&world->server);
