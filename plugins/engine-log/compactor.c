@@ -1,20 +1,29 @@
 /*
- * See compactor.h. One victim at a time is read from begin to end. A record is live if the index leads
- * to it; live ones are written to the output segment with their numbers, and each slot is moved only
- * if it still leads to the old place.
+ * See compactor.h. One victim at a time. A record is live if the index leads to it; live ones are copied to
+ * the output (copier.h) with their numbers, and each slot is moved only if it still leads to the old place.
+ *
+ * Which records those are is found in one of two ways:
+ *   - by the index: it is walked over for places in the victim, which are marked in a map; then the marked
+ *     records are read, in the order of the file. What is dead is never read. For a victim without
+ *     tombstones in a store with not too many keys, as long as the map can be had;
+ *   - by the file: the victim is read from begin to end, and each record is looked up, GROUP_RECORDS at
+ *     once, so that the cache misses of their lookups overlap.
  *
  * I1  The victim is dropped only after the output is synced and the manifest says how far: whatever
  *     happens, one of the two copies is there. If both are, they are equal, and either may win. What is
  *     not copied because something newer took its place goes only after that is durable too.
- * I2  Every record's CRC is checked before anything it says is believed. A victim with a damaged record is
- *     left alone for good: its damage is reported by whoever reads that record, and nothing is lost by
- *     compacting.
+ * I2  Every record's CRC is checked before it is copied, and by the file also before anything else it says
+ *     is believed. A victim with a damaged record that was met so is left alone for good: its damage is
+ *     reported by whoever reads that record, and nothing is lost by compacting. What is dead may be
+ *     damaged and go.
  * I3  A tombstone is kept as long as another segment may hold an older record of its key: one that was
  *     made (its birth) before the tombstone was written. Segments made later hold only records
  *     that were alive then. It is not needed when the key has been set again. The birth of an output
  *     is a number up to which all was durable and in the index before its first record was looked at.
- * I4  No slot leads into the victim after the pass: it was complete and published before it was
- *     sealed, and slots that a writer changes meanwhile lead to newer records.
+ *     Tombstones are not in the index, so a victim that has any is gone through by the file.
+ * I4  No slot leads into the victim after the pass: it was complete and published before it was sealed, so
+ *     from then on slots only cease to lead to it. One that still does at the end of the walk over the
+ *     index did so all the while, and a walk shows every key that is there all the while.
  */
 #include "compactor.h"
 
@@ -25,225 +34,37 @@
 #include <time.h>
 
 #include "committer.h"
+#include "copier.h"
 #include "keeper.h"
-#include "maker.h"
 #include "space.h"
 
-#define FRAME_BYTES_MAX ((uint64_t)256 << 10) /* copied before the slots are moved */
-#define COPIES_MAX      2048u                 /* records in such a frame */
+#define GROUP_RECORDS 32u   /* of the victim that are looked up at once */
+#define WALK_GROUPS   4096u /* of the index, shown in one read section */
+#define KEYS_MAX      8u    /* in the store for each record of the victim, to go by the index */
 
 #define PACE_STEP_BYTES                                                                            \
     ((uint64_t)8 << 20) /* of a victim, after which the writers' pace is set anew */
 
-/* A record that was copied, and its slot. */
-struct copy {
+/* A record of the victim of which it is to be found out whether it is needed. */
+struct candidate {
+    struct record record;
+    uint64_t offset;
     uint64_t hash;
-    uint64_t old_place;
-    uint64_t new_place;
-    uint64_t sequence;
-    uint32_t bytes;
-    bool tombstone;
 };
 
-/* A frame that is being filled in the output. */
-struct copier {
-    struct kvs_db *db;
+/* What the pass over one victim knows. */
+struct pass {
+    struct copier *copier;
     struct segment *victim;
-    uint64_t frame_offset; /* in the output */
-    uint8_t *frame;        /* there; or a buffer, where the output is not mapped for writing */
-    uint8_t *buffer;
-    uint64_t buffer_cap;
-    uint64_t bytes; /* of the frame so far */
-    uint64_t first_sequence;
+    uint64_t end;          /* of its frames */
+    uint64_t oldest_birth; /* of all other segments (I3) */
+    uint64_t paced_at;     /* offset at which the pace was set last */
+    struct candidate group[GROUP_RECORDS];
     uint32_t count;
-    struct copy copies[COPIES_MAX];
+    uint64_t *map; /* a bit for each PLACE_UNIT bytes of the file: a live record begins there */
 };
 
-/* ---- the output --------------------------------------------------------------------------- */
-
-/* Writes the frame's header, then moves the slots of its records. */
-static kvs_status copier_flush(struct copier *copier, struct kvs_error *err)
-{
-    struct kvs_db *db = copier->db;
-    struct segment *output = db->compact_output;
-    if (copier->count == 0)
-        return KVS_OK;
-    struct frame_header header = {
-        .bytes = (uint32_t)copier->bytes,
-        .records = copier->count,
-        .sequence = copier->first_sequence,
-    };
-    frame_write_header(copier->frame, output->salt, &header);
-    if (!output->writable) {
-        kvs_status status =
-            disk_file_write(output->file, copier->frame_offset, copier->frame, copier->bytes, err);
-        if (status != KVS_OK)
-            return status;
-    }
-    atomic_store_explicit(&output->end, copier->frame_offset + copier->bytes, memory_order_release);
-    for (uint32_t i = 0; i < copier->count; i++) {
-        const struct copy *copy = &copier->copies[i];
-        segment_count_record(output, copy->sequence);
-        if (copy->tombstone) {
-            (void)atomic_fetch_add_explicit(&output->tombstone_bytes, copy->bytes,
-                                            memory_order_relaxed);
-        } else if (index_replace(db->index, copy->hash, copy->old_place, copy->new_place)) {
-            (void)atomic_fetch_add_explicit(&output->live_bytes, copy->bytes, memory_order_relaxed);
-            (void)atomic_fetch_sub_explicit(&copier->victim->live_bytes, copy->bytes,
-                                            memory_order_relaxed);
-        }
-    }
-    (void)atomic_fetch_add_explicit(&db->compacted_bytes, copier->bytes, memory_order_relaxed);
-    copier->count = 0;
-    copier->bytes = 0;
-    return KVS_OK;
-}
-
-/* Begins a frame at the end of the output, for at least one record. */
-static kvs_status copier_begin_frame(struct copier *copier, const struct record *record,
-                                     uint64_t record_size, struct kvs_error *err)
-{
-    struct segment *output = copier->db->compact_output;
-    uint64_t bytes = FRAME_HEADER_BYTES + record_size;
-    copier->frame_offset = atomic_load_explicit(&output->end, memory_order_relaxed);
-    copier->bytes = FRAME_HEADER_BYTES;
-    copier->first_sequence = record->sequence;
-    if (output->writable) {
-        copier->frame = output->memory + copier->frame_offset;
-        return KVS_OK;
-    }
-    bytes = bytes < FRAME_BYTES_MAX ? FRAME_BYTES_MAX : bytes;
-    if (bytes > copier->buffer_cap) {
-        uint8_t *larger = realloc(copier->buffer, bytes);
-        if (larger == NULL)
-            return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
-        copier->buffer = larger;
-        copier->buffer_cap = bytes;
-    }
-    copier->frame = copier->buffer;
-    return KVS_OK;
-}
-
-/* A failed sync is never tried again and believed, whatever it failed for. */
-static kvs_status sync_output_file(struct kvs_db *db, struct segment *output, struct kvs_error *err)
-{
-    (void)atomic_fetch_add_explicit(&db->syncs, 1, memory_order_relaxed);
-    kvs_status status = disk_file_sync(output->file, err);
-    if (status == KVS_OK && segment_failed(output)) /* what was written may be nowhere */
-        return segment_say_failed(output, err);
-    if (status != KVS_OK && err != NULL)
-        err->status = KVS_IO;
-    return status == KVS_OK ? KVS_OK : KVS_IO;
-}
-
-/* Syncs the output and says in the manifest how far it is durable. */
-static kvs_status output_sync(struct kvs_db *db, struct kvs_error *err)
-{
-    struct segment *output = db->compact_output;
-    if (output == NULL)
-        return KVS_OK;
-    uint64_t end = atomic_load_explicit(&output->end, memory_order_relaxed);
-    if (atomic_load_explicit(&output->durable_end, memory_order_relaxed) == end)
-        return KVS_OK;
-    kvs_status status = sync_output_file(db, output, err);
-    if (status == KVS_OK)
-        status = keeper_note_durable(db, output, err);
-    if (status == KVS_OK)
-        atomic_store_explicit(&output->durable_end, end, memory_order_release);
-    return status;
-}
-
-static kvs_status output_seal(struct kvs_db *db, struct kvs_error *err)
-{
-    struct segment *output = db->compact_output;
-    if (output == NULL)
-        return KVS_OK;
-    db->compact_output = NULL;
-    if (atomic_load_explicit(&output->end, memory_order_relaxed) == SEGMENT_HEADER_BYTES)
-        return keeper_drop(db, output, err);
-    kvs_status status = sync_output_file(db, output, err);
-    if (status != KVS_OK)
-        return status;
-    atomic_store_explicit(&output->durable_end,
-                          atomic_load_explicit(&output->end, memory_order_relaxed),
-                          memory_order_release);
-    return keeper_seal(db, output, err);
-}
-
-/* Makes sure that the output has room for a frame of one more record. */
-static kvs_status output_room(struct copier *copier, uint64_t record_size, struct kvs_error *err)
-{
-    struct kvs_db *db = copier->db;
-    uint64_t needed = copier->bytes + record_size + (copier->count == 0 ? FRAME_HEADER_BYTES : 0);
-    if (db->compact_output != NULL && segment_room(db->compact_output) >= needed)
-        return KVS_OK;
-    kvs_status status = copier_flush(copier, err);
-    if (status == KVS_OK)
-        status = output_seal(db, err);
-    if (status != KVS_OK)
-        return status;
-    uint64_t least = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES + record_size;
-    uint64_t bytes = db->segment_bytes;
-    if (bytes < least)
-        bytes = (least + 4095) / 4096 * 4096;
-    status = keeper_make_segment(db, bytes, SEGMENT_COMPACTED, false, &db->compact_output, err);
-    if (status != KVS_NO_SPACE || !maker_lend_spare(db))
-        return status;
-    /* The spare's space is kept for this. */
-    status = keeper_make_segment(db, bytes, SEGMENT_COMPACTED, false, &db->compact_output, err);
-    maker_return_spare(db);
-    return status;
-}
-
-static kvs_status damaged(const struct segment *victim, uint64_t offset, struct kvs_error *err)
-{
-    if (segment_failed(victim))
-        return kvs_error_set(err, KVS_CORRUPT, 0,
-                             "%08" PRIu32 ".seg cannot be read at offset %" PRIu64
-                             ": it is not compacted",
-                             victim->number, sigbus_failed_at(victim->range));
-    return kvs_error_set(err, KVS_CORRUPT, 0,
-                         "%08" PRIu32 ".seg is damaged at offset %" PRIu64
-                         ": it is not compacted; see --verify",
-                         victim->number, offset);
-}
-
-/* Copies one sound record to the output. */
-static kvs_status copier_add(struct copier *copier, const struct record *record, uint64_t hash,
-                             uint64_t old_place, struct kvs_error *err)
-{
-    uint64_t bytes = record_bytes(record->key.len, record->value.len);
-    kvs_status status = KVS_OK;
-    if (copier->count == COPIES_MAX || copier->bytes + bytes > FRAME_BYTES_MAX)
-        status = copier_flush(copier, err);
-    if (status == KVS_OK)
-        status = output_room(copier, bytes, err);
-    if (status == KVS_OK && copier->count == 0)
-        status = copier_begin_frame(copier, record, bytes, err);
-    if (status != KVS_OK)
-        return status;
-    struct segment *output = copier->db->compact_output;
-    const struct segment *victim = copier->victim;
-    uint64_t offset = copier->frame_offset + copier->bytes;
-    uint64_t old_offset = place_offset_bytes(old_place);
-    (void)record_write(copier->frame + copier->bytes, output->salt, record);
-    /* I2, also when a page of it went between the check and the copy: zeros stay, so they show now. */
-    if (segment_failed(victim) &&
-        !record_is_sound(victim->memory + old_offset, victim->salt, record))
-        return damaged(victim, old_offset, err);
-    copier->copies[copier->count++] = (struct copy){
-        .hash = hash,
-        .old_place = old_place,
-        .new_place = place_make(output->number, offset),
-        .sequence = record->sequence,
-        .bytes = (uint32_t)bytes,
-        .tombstone = record->kind == RECORD_TOMBSTONE,
-    };
-    copier->bytes += bytes;
-    return KVS_OK;
-}
-
-/* ---- the victim --------------------------------------------------------------------------- */
+/* ---- what is needed of a victim ---------------------------------------------------------- */
 
 static bool is_live(const struct kvs_db *db, uint64_t hash, uint64_t place)
 {
@@ -271,24 +92,6 @@ static bool is_needed(const struct kvs_db *db, const struct record *tombstone, u
     return !is_set_again;
 }
 
-/* Copies what is needed of one record. */
-static kvs_status pass_record(struct copier *copier, uint64_t offset, const struct record *record,
-                              uint64_t oldest_birth, struct kvs_error *err)
-{
-    struct kvs_db *db = copier->db;
-    uint64_t place = place_make(copier->victim->number, offset);
-    if (!record_is_sound(copier->victim->memory + offset, copier->victim->salt, record)) /* I2 */
-        return damaged(copier->victim, offset, err);
-    uint64_t hash = index_hash(db->index, record->key);
-    db->compact_birth =
-        atomic_load_explicit(&db->durable_sequence, memory_order_acquire) + 1; /* I3 */
-    bool needed = record->kind == RECORD_TOMBSTONE ? is_needed(db, record, hash, oldest_birth)
-                                                   : is_live(db, hash, place);
-    if (!needed)
-        return KVS_OK;
-    return copier_add(copier, record, hash, place, err);
-}
-
 static bool stopping(struct kvs_db *db)
 {
     (void)pthread_mutex_lock(&db->compact_lock);
@@ -297,37 +100,161 @@ static bool stopping(struct kvs_db *db)
     return stop;
 }
 
-/* Goes through the victim's frames. KVS_CLOSED: the store is closing. */
-static kvs_status pass_victim(struct copier *copier, uint64_t oldest_birth, struct kvs_error *err)
+/* To be called now and then, at this offset of the victim. KVS_CLOSED: the store is closing. */
+static kvs_status pass_step(struct pass *pass, uint64_t at)
 {
-    const struct segment *victim = copier->victim;
-    uint64_t end = atomic_load_explicit(&victim->end, memory_order_acquire);
-    uint64_t at = SEGMENT_HEADER_BYTES;
-    uint64_t paced_at = at;
+    struct kvs_db *db = pass->copier->db;
+    if (at - pass->paced_at >= PACE_STEP_BYTES) {
+        space_set_pace(db);
+        pass->paced_at = at;
+    }
+    return stopping(db) ? KVS_CLOSED : KVS_OK;
+}
+
+static void set_birth(struct kvs_db *db)
+{
+    db->compact_birth =
+        atomic_load_explicit(&db->durable_sequence, memory_order_acquire) + 1; /* I3 */
+}
+
+/* ---- by the file -------------------------------------------------------------------------- */
+
+/* Copies what is needed of the group. */
+static kvs_status pass_group(struct pass *pass, struct kvs_error *err)
+{
+    struct kvs_db *db = pass->copier->db;
+    bool needed[GROUP_RECORDS];
+    set_birth(db);
+    for (uint32_t i = 0; i < pass->count; i++) {
+        const struct candidate *each = &pass->group[i];
+        uint64_t place = place_make(pass->victim->number, each->offset);
+        needed[i] = each->record.kind == RECORD_TOMBSTONE
+                        ? is_needed(db, &each->record, each->hash, pass->oldest_birth)
+                        : is_live(db, each->hash, place);
+    }
     kvs_status status = KVS_OK;
-    while (at < end && status == KVS_OK) {
+    for (uint32_t i = 0; i < pass->count && status == KVS_OK; i++) {
+        const struct candidate *each = &pass->group[i];
+        uint64_t place = place_make(pass->victim->number, each->offset);
+        if (needed[i])
+            status = copier_add(pass->copier, &each->record, each->hash, place, err);
+    }
+    pass->count = 0;
+    return status;
+}
+
+/* Adds the record at this offset to the group. *ret_end: the offset behind it. */
+static kvs_status pass_record(struct pass *pass, uint64_t at, uint64_t frame_end, uint64_t *ret_end,
+                              struct kvs_error *err)
+{
+    const struct segment *victim = pass->victim;
+    const struct index *index = pass->copier->db->index;
+    struct candidate *candidate = &pass->group[pass->count];
+    struct record *record = &candidate->record;
+    if (!record_view(victim->memory + at, frame_end - at, record) ||
+        !record_is_sound(victim->memory + at, victim->salt, record)) /* I2 */
+        return copier_say_damaged(victim, at, err);
+    candidate->offset = at;
+    candidate->hash = index_hash(index, record->key);
+    index_prefetch(index, candidate->hash);
+    *ret_end = at + record_bytes(record->key.len, record->value.len);
+    return ++pass->count == GROUP_RECORDS ? pass_group(pass, err) : KVS_OK;
+}
+
+/* Goes through the victim's frames. KVS_CLOSED: the store is closing. */
+static kvs_status pass_by_file(struct pass *pass, struct kvs_error *err)
+{
+    const struct segment *victim = pass->victim;
+    uint64_t at = SEGMENT_HEADER_BYTES;
+    kvs_status status = KVS_OK;
+    while (at < pass->end && status == KVS_OK) {
         struct frame_header header;
-        if (!frame_view(victim->memory + at, end - at, &header))
-            return damaged(victim, at, err);
+        if (!frame_view(victim->memory + at, pass->end - at, &header))
+            return copier_say_damaged(victim, at, err);
         uint64_t frame_end = at + header.bytes;
         at += FRAME_HEADER_BYTES;
-        while (at < frame_end && status == KVS_OK) {
-            struct record record;
-            if (!record_view(victim->memory + at, frame_end - at, &record))
-                return damaged(victim, at, err);
-            status = pass_record(copier, at, &record, oldest_birth, err);
-            at += record_bytes(record.key.len, record.value.len);
-        }
-        if (at - paced_at >= PACE_STEP_BYTES) {
-            space_set_pace(copier->db);
-            paced_at = at;
-        }
-        if (stopping(copier->db))
+        while (at < frame_end && status == KVS_OK)
+            status = pass_record(pass, at, frame_end, &at, err);
+        if (status == KVS_OK)
+            status = pass_step(pass, at);
+    }
+    return status == KVS_OK ? pass_group(pass, err) : status;
+}
+
+/* ---- by the index ------------------------------------------------------------------------- */
+
+static bool note_place(void *arg, uint64_t place)
+{
+    struct pass *pass = arg;
+    uint64_t unit = place_offset_bytes(place) / PLACE_UNIT;
+    if (place_segment(place) == pass->victim->number && place_offset_bytes(place) < pass->end)
+        pass->map[unit / 64] |= UINT64_C(1) << unit % 64;
+    return true;
+}
+
+/* Marks all records of the victim to which the index leads (I4). */
+static kvs_status mark_live(struct pass *pass)
+{
+    struct kvs_db *db = pass->copier->db;
+    uint64_t cursor = 0;
+    bool more = true;
+    set_birth(db);
+    while (more) {
+        epoch_begin();
+        for (uint32_t i = 0; i < WALK_GROUPS && more; i++)
+            more = index_scan(db->index, &cursor, note_place, pass);
+        epoch_end();
+        if (stopping(db))
             return KVS_CLOSED;
     }
-    if (status == KVS_OK)
-        status = copier_flush(copier, err);
+    return KVS_OK;
+}
+
+/* Copies the record at this offset. */
+static kvs_status pass_marked(struct pass *pass, uint64_t at, struct kvs_error *err)
+{
+    const struct segment *victim = pass->victim;
+    struct record record;
+    if (!record_view(victim->memory + at, pass->end - at, &record) ||
+        !record_is_sound(victim->memory + at, victim->salt, &record)) /* I2 */
+        return copier_say_damaged(victim, at, err);
+    uint64_t hash = index_hash(pass->copier->db->index, record.key);
+    return copier_add(pass->copier, &record, hash, place_make(victim->number, at), err);
+}
+
+/* Copies what the index leads to. KVS_CLOSED: the store is closing. */
+static kvs_status pass_by_index(struct pass *pass, struct kvs_error *err)
+{
+    kvs_status status = mark_live(pass);
+    uint64_t words = pass->end / PLACE_UNIT / 64 + 1;
+    for (uint64_t i = 0; i < words && status == KVS_OK; i++) {
+        for (uint64_t bits = pass->map[i]; bits != 0 && status == KVS_OK; bits &= bits - 1)
+            status =
+                pass_marked(pass, (i * 64 + (unsigned)__builtin_ctzll(bits)) * PLACE_UNIT, err);
+        if (i % 256 == 0 && status == KVS_OK) /* 128 KiB of the file */
+            status = pass_step(pass, i * 64 * PLACE_UNIT);
+    }
     return status;
+}
+
+/* Copies what is needed of the victim. */
+static kvs_status pass_victim(struct copier *copier, struct segment *victim, uint64_t oldest_birth,
+                              struct kvs_error *err)
+{
+    struct pass pass = {
+        .copier = copier,
+        .victim = victim,
+        .end = atomic_load_explicit(&victim->end, memory_order_acquire),
+        .oldest_birth = oldest_birth,
+    };
+    bool by_index =
+        atomic_load_explicit(&victim->tombstone_bytes, memory_order_relaxed) == 0 && /* I3 */
+        index_count(copier->db->index) <= KEYS_MAX * victim->records;
+    if (by_index)
+        pass.map = calloc(pass.end / PLACE_UNIT / 64 + 1, sizeof(pass.map[0]));
+    kvs_status status = pass.map != NULL ? pass_by_index(&pass, err) : pass_by_file(&pass, err);
+    free(pass.map);
+    return status == KVS_OK ? copier_flush(copier, err) : status;
 }
 
 /* Empties and drops one segment. */
@@ -335,15 +262,13 @@ static kvs_status compact_one(struct copier *copier, struct segment *victim, uin
                               struct kvs_error *err)
 {
     struct kvs_db *db = copier->db;
-    copier->victim = victim;
-    copier->count = 0;
-    copier->bytes = 0;
+    copier_begin(copier, victim);
     atomic_store_explicit(&db->compact_victim, victim->number + 1, memory_order_relaxed);
-    kvs_status status = pass_victim(copier, oldest_birth, err);
+    kvs_status status = pass_victim(copier, victim, oldest_birth, err);
     if (status == KVS_CLOSED || status == KVS_CORRUPT)
         (void)!copier_flush(copier, NULL); /* what was copied is as good as the original */
     if (status == KVS_OK)
-        status = output_sync(db, err); /* I1 */
+        status = copier_sync(db, err); /* I1 */
     if (status == KVS_OK && db->durability != KVS_DURABILITY_ALWAYS)
         status = committer_sync(db, err); /* I1; with ALWAYS only what is durable is in the index */
     if (status == KVS_OK)
@@ -384,7 +309,7 @@ static kvs_status finish_output(struct kvs_db *db)
     struct kvs_error error = KVS_ERROR_INIT(message);
     kvs_status status = store_check_writable(db, NULL);
     if (status == KVS_OK)
-        status = output_seal(db, &error);
+        status = copier_seal(db, &error);
     if (status == KVS_IO)
         store_fail(db, &error);
     return status;
@@ -461,7 +386,7 @@ static void *compactor_main(void *arg)
     compactor_loop(copier);
     (void)pthread_mutex_unlock(&db->compact_lock);
     (void)!finish_output(db);
-    free(copier->buffer);
+    copier_deinit(copier);
     free(copier);
     return NULL;
 }
@@ -471,9 +396,7 @@ kvs_status compactor_start(struct kvs_db *db, struct kvs_error *err)
     struct copier *copier = malloc(sizeof(*copier));
     if (copier == NULL)
         return kvs_error_set(err, KVS_NO_MEMORY, 0, "out of memory");
-    copier->db = db;
-    copier->buffer = NULL;
-    copier->buffer_cap = 0;
+    copier_init(copier, db);
     (void)pthread_mutex_lock(&db->compact_lock); /* the keeper runs already */
     db->compact_look = true;
     (void)pthread_mutex_unlock(&db->compact_lock);

@@ -273,7 +273,9 @@ static void add_segments(struct kvs_db *db, struct totals *totals)
             continue;
         int64_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
         totals->segments++;
-        totals->disk_bytes += known->bytes;
+        totals->disk_bytes += known->sealed
+                                  ? known->bytes
+                                  : atomic_load_explicit(&segment->reserved, memory_order_relaxed);
         totals->live_bytes += live > 0 ? (uint64_t)live : 0;
         totals->content_bytes +=
             atomic_load_explicit(&segment->end, memory_order_acquire) - SEGMENT_HEADER_BYTES;
@@ -294,6 +296,7 @@ static void engine_stats(struct kvs_db *db, kvs_stat_fn visit, void *arg)
     uint64_t copied = atomic_load_explicit(&db->compacted_bytes, memory_order_relaxed);
     visit(arg, "keys", index_count(db->index));
     visit(arg, "segments", totals.segments);
+    visit(arg, "segment_bytes", db->segment_bytes);
     visit(arg, "disk_bytes", totals.disk_bytes);
     visit(arg, "live_bytes", totals.live_bytes);
     visit(arg, "dead_bytes",

@@ -299,6 +299,17 @@ static kvs_status write_behind(struct segment *segment, uint64_t end,
     return status;
 }
 
+kvs_status footer_omit(struct segment *segment, struct kvs_error *err)
+{
+    uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
+    kvs_status status = disk_file_truncate(segment->file, end, err);
+    if (status == KVS_OK)
+        status = disk_file_sync(segment->file, err);
+    if (status != KVS_OK && err != NULL) /* a failed sync is never tried again and believed */
+        err->status = KVS_IO;
+    return status == KVS_OK ? KVS_OK : KVS_IO;
+}
+
 kvs_status footer_write(struct segment *segment, const struct footer_entries *entries,
                         struct kvs_error *err)
 {
@@ -306,16 +317,12 @@ kvs_status footer_write(struct segment *segment, const struct footer_entries *en
     kvs_status status = write_behind(segment, end, entries, err);
     if (status != KVS_OK && !disk_is_short(status))
         return status;
-    kvs_status synced = KVS_OK;
     if (status != KVS_OK) /* no part of a footer */
-        synced = disk_file_truncate(segment->file, end, err);
-    if (synced == KVS_OK)
-        synced = disk_file_sync(segment->file, err);
-    if (synced == KVS_OK)
-        return status;
-    if (err != NULL)
+        return footer_omit(segment, err) == KVS_OK ? status : KVS_IO;
+    status = disk_file_sync(segment->file, err);
+    if (status != KVS_OK && err != NULL)
         err->status = KVS_IO;
-    return KVS_IO;
+    return status == KVS_OK ? KVS_OK : KVS_IO;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

@@ -13,8 +13,8 @@
  *      16  u64  entries               56  u64  0
  * Both CRCs begin with the segment's salt (record.h).
  *
- * A sealed segment may have none: the disk was full. The file then ends behind the last frame, and
- * whoever wants the entries collects them from the frames.
+ * A sealed segment may have none: the disk was full, or it will be emptied soon (space.h). The file then
+ * ends behind the last frame, and whoever wants the entries collects them from the frames.
  */
 #ifndef ENGINE_LOG_FOOTER_H
 #define ENGINE_LOG_FOOTER_H
@@ -95,6 +95,9 @@ KVS_MUST_USE kvs_status footer_collect(const struct segment *segment, const stru
  */
 KVS_MUST_USE kvs_status footer_write(struct segment *segment, const struct footer_entries *entries,
                                      struct kvs_error *err);
+
+/* Ends the file at segment->end, without a footer, and syncs it, as footer_write. KVS_OK, KVS_IO. */
+KVS_MUST_USE kvs_status footer_omit(struct segment *segment, struct kvs_error *err);
 
 /*
  * The footer in the mapping of a segment that was sealed when it was opened, after checking it

@@ -252,6 +252,14 @@ static bool work_once(struct kvs_db *db, bool *ret_short)
     return true;
 }
 
+/* Space changes with what is appended and with what is removed, and both come by here. */
+static void let_compactor_look(struct kvs_db *db)
+{
+    (void)pthread_mutex_unlock(&db->keeper_lock);
+    compactor_look(db);
+    (void)pthread_mutex_lock(&db->keeper_lock);
+}
+
 static void keeper_sleep(struct kvs_db *db, bool *is_short)
 {
     if (!*is_short) {
@@ -269,16 +277,22 @@ static void *keeper_main(void *arg)
 {
     struct kvs_db *db = arg;
     bool is_short = false;
+    bool has_looked = false;
     (void)pthread_mutex_lock(&db->keeper_lock);
     for (;;) {
         while (work_once(db, &is_short)) {
             (void)pthread_cond_broadcast(&db->keeper_done);
-            (void)pthread_cond_signal(&db->maker_wanted); /* it may have waited for us to catch up */
+            (void)pthread_cond_signal(
+                &db->maker_wanted); /* it may have waited for us to catch up */
         }
         (void)pthread_cond_broadcast(&db->keeper_done);
         if (db->keeper_stop)
             break;
-        keeper_sleep(db, &is_short);
+        if (has_looked)
+            keeper_sleep(db, &is_short);
+        else
+            let_compactor_look(db);
+        has_looked = !has_looked;
     }
     (void)pthread_mutex_unlock(&db->keeper_lock);
     return NULL;

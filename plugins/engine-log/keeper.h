@@ -17,9 +17,9 @@ KVS_MUST_USE kvs_status keeper_start(struct kvs_db *db, struct kvs_error *err);
 void keeper_stop(struct kvs_db *db);
 
 /* Makes a segment, durably: its file and its place in the manifest, the table too. A
-   compacted one's birth is compact_birth. */
+   compacted one's birth is compact_birth. reserve: bytes that take space at once; 0: all. */
 KVS_MUST_USE kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes,
-                                            enum segment_kind kind, bool zero,
+                                            enum segment_kind kind, uint64_t reserve, bool zero,
                                             struct segment **ret_segment, struct kvs_error *err);
 
 /* Takes segments (linked by next) to which nobody appends any more, to be sealed. synced: all their

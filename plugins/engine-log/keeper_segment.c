@@ -9,6 +9,7 @@
 
 #include "compactor.h"
 #include "footer.h"
+#include "space.h"
 
 /* ---- making ------------------------------------------------------------------------------- */
 
@@ -58,14 +59,16 @@ static void remove_file(struct kvs_db *db, uint32_t number)
     (void)!disk_remove(db->disk, name, NULL);
 }
 
-kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_kind kind, bool zero,
-                               struct segment **ret_segment, struct kvs_error *err)
+kvs_status keeper_make_segment(struct kvs_db *db, uint64_t bytes, enum segment_kind kind,
+                               uint64_t reserve, bool zero, struct segment **ret_segment,
+                               struct kvs_error *err)
 {
     struct segment *segment = NULL;
     struct segment_config config = {
         .kind = kind,
         .bytes = bytes,
         .birth = kind == SEGMENT_COMPACTED ? db->compact_birth : 0,
+        .reserve = reserve,
         .zero = zero,
         .huge_pages = db->huge_pages || kind == SEGMENT_COMPACTED, /* that is synced once */
         .secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES},
@@ -144,11 +147,14 @@ kvs_status keeper_seal(struct kvs_db *db, struct segment *segment, struct kvs_er
 {
     struct footer_entries entries = {0};
     struct kvs_bytes secret = {manifest_secret(db->manifest), MANIFEST_SECRET_BYTES};
-    kvs_status status = footer_collect(segment, db->index, secret, false, &entries, err);
+    /* What is emptied soon is not worth a footer. */
+    bool omit = space_is_emptied_soon(segment);
+    kvs_status status =
+        omit ? KVS_OK : footer_collect(segment, db->index, secret, false, &entries, err);
     if (segment_failed(segment)) /* what was written to it may be nowhere */
         status = segment_say_failed(segment, err);
     if (status == KVS_OK)
-        status = footer_write(segment, &entries, err);
+        status = omit ? footer_omit(segment, err) : footer_write(segment, &entries, err);
     footer_entries_deinit(&entries);
     segment_settle(segment);
     /* Without a footer the segment is as good, only slower to open. */

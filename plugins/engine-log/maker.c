@@ -246,7 +246,7 @@ static void make(struct kvs_db *db, uint64_t bytes, bool is_asked_for)
     atomic_store_explicit(&db->maker_hurry, is_asked_for, memory_order_relaxed);
     (void)pthread_mutex_unlock(&db->keeper_lock); /* I1 */
     kvs_status status =
-        keeper_make_segment(db, bytes, SEGMENT_APPENDED, db->zero_ahead, &segment, &error);
+        keeper_make_segment(db, bytes, SEGMENT_APPENDED, 0, db->zero_ahead, &segment, &error);
     if (status < 0 && !disk_is_short(status) && status != KVS_READ_ONLY && status != KVS_CLOSED)
         store_fail(db, &error); /* of a sync, perhaps: none is tried again and believed */
     (void)pthread_mutex_lock(&db->keeper_lock);

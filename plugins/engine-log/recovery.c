@@ -414,13 +414,15 @@ kvs_status recovery_open(struct kvs_db *db, bool create, uint32_t threads, struc
         /* As the maker makes them, but no larger than can be filled with zeros at once. The spare, for
            which that takes long, is the maker's. */
         uint64_t bytes = db->segment_bytes < FIRST_BYTES ? db->segment_bytes : FIRST_BYTES;
-        return keeper_make_segment(db, bytes, SEGMENT_APPENDED, true, &db->active, err);
+        return keeper_make_segment(db, bytes, SEGMENT_APPENDED, 0, true, &db->active, err);
     }
-    status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->active, err);
+    status =
+        keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, 0, false, &db->active, err);
     if (status != KVS_OK)
         return status;
     /* The spare too, so that it is there before the disk can fill up; on a full one, or without
        descriptors, there is none. */
-    status = keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, false, &db->spare, err);
+    status =
+        keeper_make_segment(db, db->segment_bytes, SEGMENT_APPENDED, 0, false, &db->spare, err);
     return disk_is_short(status) ? KVS_OK : status; /* the keeper tries again */
 }

@@ -225,10 +225,15 @@ static kvs_status segment_prepare(struct segment *segment, const struct segment_
                                   struct kvs_error *err)
 {
     uint8_t header[SEGMENT_HEADER_BYTES];
-    kvs_status status = disk_file_reserve(segment->file, config->bytes, err);
+    bool is_partly = config->reserve != 0 && config->reserve < config->bytes;
+    uint64_t reserved = is_partly ? config->reserve : config->bytes;
+    kvs_status status = disk_file_reserve(segment->file, reserved, err);
     bool writable = status == KVS_OK;
     if (status == KVS_UNSUPPORTED) /* written with disk_file_write: a full disk is met there */
+        reserved = config->bytes;
+    if (status == KVS_UNSUPPORTED || (writable && is_partly))
         status = disk_file_truncate(segment->file, config->bytes, err);
+    atomic_store_explicit(&segment->reserved, reserved, memory_order_relaxed);
     header_make(header, config);
     if (status == KVS_OK)
         status = disk_file_write(segment->file, 0, header, sizeof(header), err);
@@ -296,6 +301,7 @@ static kvs_status segment_map_existing(struct segment *segment, const char *name
     status = segment_map(segment, bytes, !read_only, err);
     if (status != KVS_OK)
         return status;
+    atomic_store_explicit(&segment->reserved, bytes, memory_order_relaxed);
     struct segment_header header = {0};
     status =
         header_check(segment->memory, name, segment->number, segment->generation, &header, err);
@@ -327,6 +333,21 @@ kvs_status segment_open(struct disk *disk, uint32_t number, uint64_t generation,
     }
     *ret_segment = segment;
     return KVS_OK;
+}
+
+kvs_status segment_reserve(struct segment *segment, uint64_t more, uint64_t step,
+                           struct kvs_error *err)
+{
+    uint64_t needed = atomic_load_explicit(&segment->end, memory_order_relaxed) + more;
+    if (needed <= atomic_load_explicit(&segment->reserved, memory_order_relaxed))
+        return KVS_OK;
+    uint64_t reserved = (needed + step - 1) / step * step;
+    if (reserved > segment->bytes)
+        reserved = segment->bytes;
+    kvs_status status = disk_file_reserve(segment->file, reserved, err);
+    if (status == KVS_OK)
+        atomic_store_explicit(&segment->reserved, reserved, memory_order_relaxed);
+    return status;
 }
 
 void segment_warm(const struct segment *segment, uint64_t offset, uint64_t bytes)

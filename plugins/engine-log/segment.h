@@ -74,6 +74,10 @@ struct segment {
     _Atomic uint64_t sequence_min; /* 0: none yet; read by the compactor meanwhile, relaxed */
     uint64_t sequence_max;
 
+    /* Bytes of the file that have their space; behind it nothing is written. Written by whoever appends,
+       read by all, relaxed: only a figure. */
+    _Atomic uint64_t reserved;
+
     uint64_t
         warmed; /* the keeper's, under its lock: from here on it is to be brought into memory */
 
@@ -119,8 +123,9 @@ struct segment_config {
     uint64_t generation;
     uint64_t bytes; /* of the file; at least SEGMENT_HEADER_BYTES */
     uint64_t birth;
-    bool zero;                      /* write zeros now, so that syncing appends is cheaper later */
-    bool huge_pages;                /* see segment_create */
+    uint64_t reserve; /* so much of it takes space from the start; 0: all (see segment_reserve) */
+    bool zero;        /* write zeros now, so that syncing appends is cheaper later */
+    bool huge_pages;  /* see segment_create */
     struct kvs_bytes secret;        /* the store's */
     const _Atomic uint32_t *cancel; /* not 0 while zeros are written: gives up with KVS_CLOSED */
     const _Atomic uint32_t
@@ -157,6 +162,14 @@ KVS_MUST_USE kvs_status segment_create(struct disk *disk, const struct segment_c
 KVS_MUST_USE kvs_status segment_open(struct disk *disk, uint32_t number, uint64_t generation,
                                      struct kvs_bytes secret, bool read_only,
                                      struct segment **ret_segment, struct kvs_error *err);
+
+/*
+ * Takes space for `more` bytes behind the end, in whole steps, in a segment that was made with a part of
+ * its space (config.reserve). There is room for them (segment_room). Whoever appends. KVS_OK; KVS_NO_SPACE,
+ * KVS_NO_MEMORY, KVS_IO: what was there is as before.
+ */
+KVS_MUST_USE kvs_status segment_reserve(struct segment *segment, uint64_t more, uint64_t step,
+                                        struct kvs_error *err);
 
 /* Brings a part of a new segment's file into memory, so that nobody waits for it later. offset: a multiple
    of the page size. Behind the end nothing is done. It is no fault if it cannot be done. */

@@ -53,6 +53,13 @@ static void test_space_bound(void **state)
     temp_dir_free(dir);
 }
 
+static bool is_disk_within_bound(void *arg)
+{
+    struct test_store *store = arg;
+    uint64_t live = test_store_stat(store, "keys") * (STORE_KEY_BYTES + VALUE_BYTES);
+    return test_store_stat(store, "disk_bytes") <= live * 3 / 2 + 3 * STORE_TEST_SEGMENT;
+}
+
 /* ---- tombstones ----------------------------------------------------------------------------- */
 
 #define COLD 3000u   /* keys that nobody touches but to remove some */
@@ -92,6 +99,120 @@ static void test_tombstones_over_a_cold_base(void **state)
     must_close_store(&store);
     temp_dir_free(copy);
     temp_dir_free(dir);
+}
+
+/* ---- what is read of a victim --------------------------------------------------------------- */
+
+/* Where the key's record is. */
+static uint64_t place_of(struct test_store *store, uint64_t key)
+{
+    uint8_t name[STORE_KEY_BYTES];
+    struct record record;
+    key_of(key, name);
+    struct kvs_bytes bytes = {name, STORE_KEY_BYTES};
+    epoch_begin();
+    uint64_t place = store_find(store->db, index_hash(store->db->index, bytes), bytes, &record);
+    epoch_end();
+    assert_int_not_equal(PLACE_NONE, place);
+    return place;
+}
+
+/* Changes a bit of the value of the record there. */
+static void damage(struct test_store *store, uint64_t place)
+{
+    const struct segment *segment = segment_at(&store->db->table, place_segment(place));
+    assert_true(segment->writable);
+    segment->memory[place_offset_bytes(place) + RECORD_HEADER_BYTES + STORE_KEY_BYTES + 20] ^= 4;
+}
+
+/* Fills a store of three segments, of which key 5's record, dead in the first one, is damaged, and compacts
+   it. removed: the first one has a tombstone, too. True: the first one went. */
+static bool compact_with_damage(bool removed, bool live)
+{
+    struct test_store store;
+    struct kvs_db *db;
+    uint64_t version;
+    char *dir = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    db = store.db;
+    for (uint64_t key = 0; key < 100; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    if (removed)
+        assert_int_equal(KVS_OK, del(&store, 7));
+    uint64_t place = place_of(&store, 5);
+    assert_int_equal(0, place_segment(place));
+    if (!live)
+        assert_int_equal(KVS_OK, put(&store, 5, 2, VALUE_BYTES));
+    damage(&store, place);
+    for (uint64_t key = 100; key < 3000; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    for (uint64_t key = 50; key < 2500; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 2, VALUE_BYTES));
+    assert_int_equal(KVS_OK, engine_log_ops.compact(db, NULL));
+    assert_int_equal(live ? KVS_CORRUPT : KVS_OK, look(&store, 5, &version));
+    for (uint64_t key = 0; key < 3000; key++) {
+        if (key == 7 && removed)
+            assert_int_equal(KVS_NOT_FOUND, look(&store, key, &version));
+        else if (key != 5)
+            assert_int_equal(key >= 50 && key < 2500 ? 2 : 1, version_of(&store, key));
+    }
+    bool stays = test_store_logged(&store, "it is not compacted");
+    must_close_store(&store);
+    temp_dir_free(dir);
+    return !stays;
+}
+
+/* A victim is gone through by the index, and what is dead in it is not read; or, for its tombstones, by the
+   file, and then all of it is checked. A damaged record that is alive stays where it is in both. */
+static void test_damage_in_victims(void **state)
+{
+    (void)state;
+    assert_true(compact_with_damage(false, false));
+    assert_false(compact_with_damage(true, false));
+    assert_false(compact_with_damage(false, true));
+    assert_false(compact_with_damage(true, true));
+}
+
+static bool is_first_sealed(void *arg)
+{
+    return segment_at(&((struct test_store *)arg)->db->table, 0)->sealed != 0;
+}
+
+/* Gives the bytes of the first segment behind its frames, once it is sealed: so many of the keys in it are
+   written again before. */
+static uint64_t footer_after(uint64_t rewritten)
+{
+    struct test_store store;
+    struct test_store again;
+    uint64_t bytes;
+    char *dir = temp_dir_new();
+    char *copy = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    compactor_stop(store.db);
+    for (uint64_t i = 0; i < 1500; i++) /* it has room for some 1000 */
+        assert_int_equal(KVS_OK, put(&store, i % (1500 - rewritten), i, VALUE_BYTES));
+    wait_until(is_first_sealed, &store);
+    const struct segment *first = segment_at(&store.db->table, 0);
+    assert_int_equal(KVS_OK, disk_file_size(first->file, &bytes, NULL));
+    bytes -= first->end;
+    /* A copy has no snapshot, so its index is built from the footers, or from the frames. */
+    assert_int_equal(KVS_OK, engine_log_ops.checkpoint(store.db, copy, NULL));
+    must_open_store(&again, copy, KVS_DURABILITY_NONE);
+    for (uint64_t i = rewritten; i < 1500; i++)
+        assert_int_equal(i, version_of(&again, i % (1500 - rewritten)));
+    must_close_store(&again);
+    must_close_store(&store);
+    temp_dir_free(copy);
+    temp_dir_free(dir);
+    return bytes;
+}
+
+/* What will be emptied soon gets no footer. */
+static void test_footer_of_what_is_dead(void **state)
+{
+    (void)state;
+    assert_true(footer_after(0) > 0);
+    assert_int_equal(0, footer_after(1450));
 }
 
 /* ---- readers -------------------------------------------------------------------------------- */
@@ -237,6 +358,46 @@ static void test_choice(void **state)
     temp_dir_free(dir);
 }
 
+/* What is dead stays until its space is wanted, but for what is all dead. */
+static void test_choice_waits(void **state)
+{
+    (void)state;
+    struct test_store store;
+    struct space_choice choice;
+    char *dir = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    compactor_stop(store.db);           /* the test chooses */
+    for (uint64_t i = 0; i < 1800; i++) /* half of the first segment, and then the second */
+        assert_int_equal(KVS_OK, put(&store, i < 1000 ? i : i - 500, 1, VALUE_BYTES));
+    wait_until(test_store_keeper_is_idle, &store);
+    assert_false(space_choose(store.db, false, &choice));
+    for (uint64_t key = 0; key < 500; key++) /* and its other half */
+        assert_int_equal(KVS_OK, put(&store, key, 2, VALUE_BYTES));
+    wait_until(test_store_keeper_is_idle, &store);
+    assert_true(space_choose(store.db, false, &choice));
+    assert_int_equal(0, choice.victim->number);
+    must_close_store(&store);
+    temp_dir_free(dir);
+}
+
+/* The folder's files take what they may, also while everything is written again and again: beside keys and
+   values only the records' own bytes, which values of this size make little of. */
+static void test_disk_bound(void **state)
+{
+    (void)state;
+    struct test_store store;
+    uint64_t dice = 11;
+    char *dir = temp_dir_new();
+    must_open_store(&store, dir, KVS_DURABILITY_NONE);
+    for (uint64_t key = 0; key < KEYS; key++)
+        assert_int_equal(KVS_OK, put(&store, key, 1, VALUE_BYTES));
+    for (uint64_t round = 0; round < ROUNDS * KEYS; round++)
+        assert_int_equal(KVS_OK, put(&store, dice_next(&dice) % KEYS, 2, VALUE_BYTES));
+    wait_until(is_disk_within_bound, &store);
+    must_close_store(&store);
+    temp_dir_free(dir);
+}
+
 /* Writers are slowed down when a large part is dead, and not before, nor while there is little. */
 static void test_pace(void **state)
 {
@@ -267,7 +428,11 @@ int main(void)
         cmocka_unit_test(test_space_bound),
         cmocka_unit_test(test_tombstones_over_a_cold_base),
         cmocka_unit_test(test_readers_meanwhile),
+        cmocka_unit_test(test_damage_in_victims),
+        cmocka_unit_test(test_footer_of_what_is_dead),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_choice_waits),
+        cmocka_unit_test(test_disk_bound),
         cmocka_unit_test(test_pace),
     };
     return cmocka_run_group_tests_name("engine-log/compactor", tests, NULL, NULL);

@@ -1,8 +1,10 @@
 /* Segments: the file and its header, the table, and the failures of the disk below. */
 #include "log_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "disk_faulty.h"
 #include "support/support.h"
@@ -146,6 +148,43 @@ static void no_zeros_in_a_hurry(void **state)
     segment_free(segment);
 }
 
+static uint64_t blocks_of(const struct log_fixture *fixture)
+{
+    struct stat stat;
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/%s", fixture->dir, NAME);
+    assert_int_equal(0, lstat(path, &stat));
+    return (uint64_t)stat.st_blocks * 512;
+}
+
+/* Its space is taken by and by: never less than what may be written, and not all of it at once. */
+static void space_is_taken_in_steps(void **state)
+{
+    const struct log_fixture *fixture = *state;
+    struct segment_config config = config_of(fixture);
+    const uint64_t step = 65536;
+    struct segment *segment = NULL;
+    config.bytes = 16 * step;
+    config.reserve = step;
+    assert_int_equal(KVS_OK, segment_create(fixture->db->disk, &config, &segment, NULL));
+    assert_int_equal(config.bytes, log_fixture_size(fixture, NAME));
+    assert_int_equal(step, segment->reserved);
+    assert_int_equal(KVS_OK, segment_reserve(segment, step - SEGMENT_HEADER_BYTES, step, NULL));
+    assert_int_equal(step, segment->reserved);
+    if (segment->writable) /* else nothing can be reserved here */
+        assert_in_range(blocks_of(fixture), step, 4 * step);
+    assert_int_equal(KVS_OK, segment_reserve(segment, step - SEGMENT_HEADER_BYTES + 8, step, NULL));
+    assert_int_equal(2 * step, segment->reserved);
+    disk_faulty_fail(fixture->db->disk, DISK_CALL_RESERVE, 0, 1, KVS_NO_SPACE, DISK_FAIL_BEFORE);
+    assert_int_equal(KVS_NO_SPACE, segment_reserve(segment, 3 * step, step, NULL));
+    assert_int_equal(2 * step, segment->reserved);
+    assert_int_equal(KVS_OK, segment_reserve(segment, segment_room(segment), step, NULL));
+    assert_int_equal(config.bytes, segment->reserved);
+    if (segment->writable)
+        assert_true(blocks_of(fixture) >= config.bytes);
+    segment_free(segment);
+}
+
 static void another_one_is_refused(void **state)
 {
     const struct log_fixture *fixture = *state;
@@ -255,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_made_is_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(zeros_are_written_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(no_zeros_in_a_hurry, setup, teardown),
+        cmocka_unit_test_setup_teardown(space_is_taken_in_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(another_one_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_leave_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(without_reserving, setup, teardown),
