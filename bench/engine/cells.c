@@ -60,7 +60,7 @@ const struct cell engine_cells[] = {
      .needs = PEER_READS | PEER_MIXES,
      .threads = {1},
      .step = step_get_hit,
-     .slices = 2,
+     .slices = 8,
      .warm_ups = 1,
      .help = "get of a random stored key while one writer runs at full speed"},
 
