@@ -219,11 +219,23 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* What a run before this one left to the kernel is flushed before anybody sees it. 0 or a code. */
+/*
+ * What a run before this one left to the kernel is flushed before anybody sees it. If that fails the next start
+ * must not try again and call it done (I2): where the marker says that commits were loose they may be damaged
+ * now. Without it each one flushed its pages, and at most the last one is taken back. 0 or a code.
+ */
 static int settle(const struct durable *durable)
 {
+    enum marker marker;
     int code = mdb_env_sync(durable->store->env, 1);
-    return code != 0 ? code : marker_clear(durable->store->dir_fd);
+    if (code == 0)
+        return marker_clear(durable->store->dir_fd);
+    if (marker_look(durable->store->dir_fd, &marker) == 0 && marker != MARKER_NONE &&
+        marker_condemn(durable->store->dir_fd) != 0)
+        health_log(durable->health, KVS_LOG_ERROR,
+                   "%s: cannot write the file %s: do not trust the store after a restart",
+                   durable->store->dir, MARKER_FILE);
+    return code;
 }
 
 static void init_locks(struct durable *durable)

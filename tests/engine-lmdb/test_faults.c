@@ -324,6 +324,60 @@ static void test_full_disk(void **state)
     temp_dir_free(dir);
 }
 
+/* ---- what a kill left to the kernel ------------------------------------------------------------------- */
+
+/* In a process of its own, which ends with its store open. */
+static void write_and_die(const char *dir, uint32_t durability)
+{
+    struct session session;
+    struct test_error error;
+    const struct session_config config = {.durability = durability, .interval_ms = 3600000};
+    test_error_init(&error);
+    if (session_try_open(&session, dir, &config, &error) != KVS_OK ||
+        set(&session, "key", "old", &error) != KVS_OK)
+        _exit(1);
+    _exit(0);
+}
+
+/*
+ * The start after a kill flushes what the kernel has. Where that fails the kernel forgets it without losing
+ * it from sight: a start that tries again would call it durable. With none it may be any part of a commit.
+ */
+static void run_left_unflushed(uint32_t durability, kvs_status then)
+{
+    struct session session;
+    struct test_error error;
+    int status;
+    const struct session_config config = {.durability = durability, .interval_ms = 3600000};
+    char *dir = temp_dir_new();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        write_and_die(dir, durability);
+    assert_int_equal(child, waitpid(child, &status, 0));
+    assert_int_equal(0, status);
+    disk_fail(DISK_SYNC, EIO, 1);
+    test_error_init(&error);
+    assert_status(KVS_IO, session_try_open(&session, dir, &config, &error), &error);
+    for (unsigned i = 0; i < 2; i++) {
+        test_error_init(&error);
+        assert_status(then, session_try_open(&session, dir, &config, &error), &error);
+        if (then == KVS_OK)
+            session_close(&session);
+        else
+            assert_non_null(strstr(error.message, "a flush of it failed"));
+    }
+    temp_dir_free(dir);
+}
+
+static void test_left_unflushed(void **state)
+{
+    (void)state;
+    run_left_unflushed(KVS_DURABILITY_ALWAYS, KVS_OK);
+    run_left_unflushed(KVS_DURABILITY_INTERVAL, KVS_OK); /* its pages were flushed by each commit */
+    run_left_unflushed(KVS_DURABILITY_NONE, KVS_CORRUPT);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +391,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_costs),
         cmocka_unit_test(test_raised_after_compact),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_left_unflushed),
     };
     return engine_tests_run(argc, argv, "faults", tests, sizeof(tests) / sizeof(tests[0]));
 }
