@@ -320,12 +320,34 @@ bool data_dir_is_plain(const struct data_dir *dir)
     return access(path, F_OK) == 0;
 }
 
-kvs_status data_dir_end_plain(const struct data_dir *dir, struct kvs_error *err)
+/*
+ * A flush that failed is not tried again: the kernel would call it done though a power loss may still bring the
+ * name back, and then keys that have expired. (File systems that keep a journal of names take no more writes
+ * when that fails, so a restart does not hide it either.)
+ */
+kvs_status data_dir_end_plain(struct data_dir *dir, struct kvs_error *err)
 {
     g_autofree char *path = member(dir, STORE_PLAIN_NAME);
-    if (unlink(path) != 0 && errno != ENOENT)
+    if (dir->is_end_in_doubt)
+        return kvs_error_set(
+            err, KVS_IO, EIO,
+            "cannot write to data directory %s: a flush of it failed before; check "
+            "the disk, then restart",
+            dir->path);
+    _cleanup_(closep) int fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || (unlink(path) != 0 && errno != ENOENT))
         return io_failed("write to", dir->path, errno, err);
-    int error = sync_folder(dir->path);
+    if (fsync(fd) == 0)
+        return KVS_OK;
+    dir->is_end_in_doubt = true;
+    return io_failed("write to", dir->path, errno, err);
+}
+
+/* A run that was killed may have taken kvs.plain away without that being durable. Nobody takes it away again,
+   so it is made durable here, before anything is set that expires. */
+static kvs_status settle_plain(const struct data_dir *dir, struct kvs_error *err)
+{
+    int error = data_dir_is_plain(dir) ? 0 : sync_folder(dir->path);
     return error == 0 ? KVS_OK : io_failed("write to", dir->path, error, err);
 }
 
@@ -334,6 +356,8 @@ kvs_status data_dir_claim(struct data_dir *dir, const char *engine, struct kvs_e
     kvs_status status = data_dir_check_engine(dir->path, dir->engine, engine, err);
     if (status == KVS_OK && dir->engine[0] == '\0')
         status = write_marker(dir, engine, err);
+    else if (status == KVS_OK)
+        status = settle_plain(dir, err);
     if (status != KVS_OK)
         return status;
     if (dir->is_new && dir->engine[0] == '\0')

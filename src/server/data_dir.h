@@ -19,7 +19,8 @@ struct data_dir {
     int lock_fd;
     bool is_guest; /* only looked at: the lock file is removed again if we made it */
     bool made_lock;
-    bool is_new;                      /* the directory named no engine when it was opened */
+    bool is_new;          /* the directory named no engine when it was opened */
+    bool is_end_in_doubt; /* a flush failed that was to make the end of kvs.plain durable */
     char engine[DATA_DIR_ENGINE_MAX]; /* the engine that made the data; empty: none yet */
 };
 
@@ -56,7 +57,7 @@ KVS_MUST_USE kvs_status data_dir_check_engine(const char *path, const char *made
                                               const char *engine, struct kvs_error *err);
 
 /* Says that engine is going to use it, durably. KVS_OK, also when it is that engine's already;
-   KVS_INCOMPATIBLE as data_dir_check_engine, and nothing was changed. */
+   KVS_INCOMPATIBLE as data_dir_check_engine, and nothing was changed; KVS_IO. */
 KVS_MUST_USE kvs_status data_dir_claim(struct data_dir *dir, const char *engine,
                                        struct kvs_error *err);
 
@@ -66,8 +67,9 @@ void data_dir_unclaim(struct data_dir *dir);
 /* True when surely nothing in the store expires. A copy of it (a checkpoint, a salvaged store) does not
    say so, and is then walked over once. */
 bool data_dir_is_plain(const struct data_dir *dir);
-/* From now on something may, durably. KVS_OK or KVS_IO. */
-KVS_MUST_USE kvs_status data_dir_end_plain(const struct data_dir *dir, struct kvs_error *err);
+/* From now on something may, durably. KVS_OK or KVS_IO; once a flush has failed always KVS_IO. One caller at
+   a time. */
+KVS_MUST_USE kvs_status data_dir_end_plain(struct data_dir *dir, struct kvs_error *err);
 
 /* Unlocks. A zeroed or closed one is fine. */
 void data_dir_close(struct data_dir *dir);

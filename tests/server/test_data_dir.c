@@ -1,10 +1,12 @@
 /* The data directory: who may have it, and which engine's it is. */
 #include "support/support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "server/data_dir.h"
@@ -282,12 +284,59 @@ static void a_new_store_is_plain_until_told(void **state)
     temp_dir_free(path);
 }
 
+/* ---- flushes that fail ------------------------------------------------------------------------- */
+
+/* The dynamic linker finds this before the C library's. */
+static unsigned flushes;         /* so far */
+static unsigned flushes_to_fail; /* the next ones */
+
+int fsync(int fd)
+{
+    flushes++;
+    if (flushes_to_fail == 0)
+        return (int)syscall(SYS_fsync, fd);
+    flushes_to_fail--;
+    errno = EIO;
+    return -1;
+}
+
+/* Else a power loss could bring the file back behind an answer, and keys that have expired with it. */
+static void what_could_not_be_flushed_is_not_tried_again(void **state)
+{
+    (void)state;
+    struct data_dir dir;
+    struct test_error error;
+    test_error_init(&error);
+    char *path = temp_dir_new();
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    flushes_to_fail = 1;
+    assert_status(KVS_IO, data_dir_end_plain(&dir, &error.error), &error);
+    assert_message_has(&error, "cannot write to data directory");
+    assert_status(KVS_IO, data_dir_end_plain(&dir, &error.error), &error);
+    assert_message_has(&error, "a flush of it failed before");
+    data_dir_close(&dir);
+    /* The next start makes durable what it finds, or ends. */
+    flushes_to_fail = 1;
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_IO, data_dir_claim(&dir, "log", &error.error), &error);
+    data_dir_close(&dir);
+    unsigned before = flushes;
+    assert_status(KVS_OK, data_dir_open(&dir, path, &error.error), &error);
+    assert_status(KVS_OK, data_dir_claim(&dir, "log", &error.error), &error);
+    assert_false(data_dir_is_plain(&dir));
+    assert_true(flushes > before);
+    data_dir_close(&dir);
+    temp_dir_free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_directory_is_made_with_its_parents),
         cmocka_unit_test(it_belongs_to_the_engine_that_claimed_it),
         cmocka_unit_test(a_new_store_is_plain_until_told),
+        cmocka_unit_test(what_could_not_be_flushed_is_not_tried_again),
         cmocka_unit_test(a_claim_is_taken_back_only_while_there_are_no_data),
         cmocka_unit_test(only_one_may_have_it),
         cmocka_unit_test(foreign_files_are_left_alone),
