@@ -11,9 +11,9 @@
 
 /* ---- the host ------------------------------------------------------------------------------- */
 
-static void host_log(const struct kvs_host *host, uint32_t level, const char *message)
+static void note_line(void *arg, uint32_t level, const char *message)
 {
-    struct test_store *store = host->context;
+    struct test_store *store = arg;
     if (getenv("KVS_TEST_LOG") != NULL)
         (void)fprintf(stderr, "%u %s\n", level, message);
     if (level > KVS_LOG_WARN)
@@ -24,31 +24,6 @@ static void host_log(const struct kvs_host *host, uint32_t level, const char *me
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-static int32_t host_log_enabled(const struct kvs_host *host, uint32_t level)
-{
-    (void)host;
-    (void)level;
-    return 1;
-}
-
-static kvs_status host_config_get(const struct kvs_host *host, const char *name,
-                                  struct kvs_option_value *ret)
-{
-    (void)host;
-    if (strcmp(name, "segment-size") != 0)
-        return KVS_MISSING;
-    ret->u64 = STORE_TEST_SEGMENT;
-    return KVS_OK;
-}
-
-static uint64_t host_now_ns(const struct kvs_host *host)
-{
-    struct timespec now;
-    (void)host;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* ---- opening -------------------------------------------------------------------------------- */
 
 kvs_status test_store_open(struct test_store *store, const char *path, struct disk *disk,
@@ -56,15 +31,7 @@ kvs_status test_store_open(struct test_store *store, const char *path, struct di
 {
     memset(store, 0, sizeof(*store));
     (void)pthread_mutex_init(&store->lock, NULL);
-    store->host = (struct kvs_host){
-        .size = sizeof(store->host),
-        .abi_major = KVS_ABI_MAJOR,
-        .context = store,
-        .log = host_log,
-        .log_enabled = host_log_enabled,
-        .config_get = host_config_get,
-        .now_ns = host_now_ns,
-    };
+    stub_host_init(&store->stub, STORE_TEST_SEGMENT, note_line, store);
     struct kvs_engine_config config = {
         .size = sizeof(config),
         .flags = flags,
@@ -72,7 +39,7 @@ kvs_status test_store_open(struct test_store *store, const char *path, struct di
         .threads = 2,
         .sync_interval_ms = 5,
         .data_dir = path,
-        .host = &store->host,
+        .host = &store->stub.host,
     };
     if (error != NULL)
         test_error_init(error);

@@ -12,6 +12,7 @@
 
 #include "engine.h"
 #include "store.h"
+#include "support/stub_host.h"
 #include "support/support.h"
 
 #define STORE_TEST_SEGMENT (UINT64_C(1) << 20)
@@ -21,7 +22,7 @@
 #define STORE_BATCH_MAX    64u
 
 struct test_store {
-    struct kvs_host host;
+    struct stub_host stub;
     struct kvs_db *db;
     pthread_mutex_t lock;
     char logged[STORE_LOG_MAX]; /* under the lock: lines of level warning and worse */

@@ -40,7 +40,7 @@ static void check_sound(const char *path, const struct test_store *store)
     struct disk *disk;
     test_error_init(&error);
     assert_int_equal(KVS_OK, disk_open_real(path, &disk, NULL));
-    assert_status(KVS_OK, verify_disk(disk, &store->host, NULL, NULL, &error.error), &error);
+    assert_status(KVS_OK, verify_disk(disk, &store->stub.host, NULL, NULL, &error.error), &error);
     disk_close(disk);
 }
 

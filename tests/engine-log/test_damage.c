@@ -248,7 +248,7 @@ static void run_flips(bool killed, uint64_t seed)
     char *any_dir = temp_dir_new();
     char *dir = make(killed);
     must_open_store(&any, any_dir, KVS_DURABILITY_NONE); /* for its host */
-    struct trial trial = {.dir = dir, .host = &any.host, .killed = killed};
+    struct trial trial = {.dir = dir, .host = &any.stub.host, .killed = killed};
     try_start(&trial);
     assert_int_equal(0, count_missing(&trial, dir, ONLY_ERRORS));
     for (unsigned i = 0; i < FLIPS; i++) {

@@ -194,7 +194,7 @@ static void make_without(uint32_t call)
     uint64_t version;
     begin(&fixture);
     wait_until(test_store_keeper_is_idle, &fixture.store);
-    uint64_t began_ns = fixture.store.host.now_ns(NULL);
+    uint64_t began_ns = fixture.store.stub.host.now_ns(NULL);
     disk_faulty_fail(fixture.disk, call, 0, DISK_FAULTY_FOREVER, KVS_NO_MEMORY, DISK_FAIL_BEFORE);
     uint64_t count = set_until_refused(&fixture);
     wait_until(tries_again, fixture.disk);
@@ -205,7 +205,7 @@ static void make_without(uint32_t call)
         assert_int_equal(KVS_OK, del(&fixture.store, key));
         assert_int_equal(KVS_NOT_FOUND, look(&fixture.store, key, &version));
     }
-    uint64_t seconds = (fixture.store.host.now_ns(NULL) - began_ns) / UINT64_C(1000000000);
+    uint64_t seconds = (fixture.store.stub.host.now_ns(NULL) - began_ns) / UINT64_C(1000000000);
     assert_in_range(disk_faulty_failures(fixture.disk), 1, 4 + 2 * seconds);
     assert_true(test_store_logged(&fixture.store, "writes are refused until another segment"));
     assert_false(test_store_logged(&fixture.store, "read-only"));

@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "store_support.h"
 #include "support/memory_faults.h"
@@ -204,46 +203,6 @@ static void a_store_that_was_killed(void **state)
 
 /* ---- the care of stopped stores --------------------------------------------------------------- */
 
-static void host_log(const struct kvs_host *host, uint32_t level, const char *message)
-{
-    (void)host;
-    (void)level;
-    (void)message;
-}
-
-static int32_t host_log_enabled(const struct kvs_host *host, uint32_t level)
-{
-    (void)host;
-    (void)level;
-    return 0;
-}
-
-static kvs_status host_config_get(const struct kvs_host *host, const char *name,
-                                  struct kvs_option_value *ret)
-{
-    (void)host;
-    (void)name;
-    (void)ret;
-    return KVS_MISSING;
-}
-
-static uint64_t host_now_ns(const struct kvs_host *host)
-{
-    struct timespec now;
-    (void)host;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static const struct kvs_host quiet_host = {
-    .size = sizeof(quiet_host),
-    .abi_major = KVS_ABI_MAJOR,
-    .log = host_log,
-    .log_enabled = host_log_enabled,
-    .config_get = host_config_get,
-    .now_ns = host_now_ns,
-};
-
 static void count_errors(void *arg, uint32_t level, const char *message)
 {
     (void)message;
@@ -253,8 +212,10 @@ static void count_errors(void *arg, uint32_t level, const char *message)
 /* Verifies, or with a target repairs, without each piece of memory in turn. With all of it: expected. */
 static void care(const char *from, const char *target, kvs_status expected)
 {
+    struct stub_host stub;
     const struct kvs_engine_config config = {
-        .size = sizeof(config), .threads = 2, .data_dir = from, .host = &quiet_host};
+        .size = sizeof(config), .threads = 2, .data_dir = from, .host = &stub.host};
+    stub_host_init(&stub, 0, NULL, NULL);
     bool failed = true;
     for (uint64_t skip = 0; failed; skip++) {
         struct test_error error;

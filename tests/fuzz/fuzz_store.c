@@ -11,8 +11,6 @@
  * S3  Opened for writing it has what it had for reading, and again when it is opened once more.
  * S4  What is salvaged opens, is sound, and has all of a store in which nothing was damaged.
  */
-#include <time.h>
-
 #include "disk_memory.h"
 #include "engine.h"
 #include "fuzz.h"
@@ -22,60 +20,22 @@
 #include "snapshot.h"
 #include "verify.h"
 
-#define MEND      1u
-#define SALVAGE   2u
-#define FILE_HEAD 5u  /* bytes */
-#define PREFIX    64u /* bytes of a segment's header */
-#define SEGMENTS  16u
+#include "../support/stub_host.h"
+
+#define MEND          1u
+#define SALVAGE       2u
+#define FILE_HEAD     5u  /* bytes */
+#define PREFIX        64u /* bytes of a segment's header */
+#define SEGMENTS      16u
+#define SEGMENT_BYTES 16384u
+
+static struct stub_host fuzz_stub;
 
 /* What a store holds, whatever the order. */
 struct digest {
     uint64_t keys;
     uint64_t sum;
     bool unreadable; /* a key's value, or the key by its name */
-};
-
-/* ---- the host ----------------------------------------------------------------------------- */
-
-static void host_log(const struct kvs_host *host, uint32_t level, const char *message)
-{
-    (void)host;
-    (void)level;
-    (void)message;
-}
-
-static int32_t host_log_enabled(const struct kvs_host *host, uint32_t level)
-{
-    (void)host;
-    (void)level;
-    return 1;
-}
-
-static kvs_status host_config_get(const struct kvs_host *host, const char *name,
-                                  struct kvs_option_value *ret)
-{
-    (void)host;
-    if (strcmp(name, "segment-size") != 0)
-        return KVS_MISSING;
-    ret->u64 = 16384;
-    return KVS_OK;
-}
-
-static uint64_t host_now_ns(const struct kvs_host *host)
-{
-    struct timespec now;
-    (void)host;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static const struct kvs_host fuzz_host = {
-    .size = sizeof(fuzz_host),
-    .abi_major = KVS_ABI_MAJOR,
-    .log = host_log,
-    .log_enabled = host_log_enabled,
-    .config_get = host_config_get,
-    .now_ns = host_now_ns,
 };
 
 /* ---- the input ---------------------------------------------------------------------------- */
@@ -205,7 +165,7 @@ static kvs_status open_store(struct memory_files *files, uint32_t flags, struct 
         .flags = flags,
         .durability = KVS_DURABILITY_NONE,
         .threads = 1,
-        .host = &fuzz_host,
+        .host = &fuzz_stub.host,
     };
     kvs_status status = engine_open_on(disk_memory_open(files), &config, ret_db, &error);
     require(status == KVS_OK || (error.status == status && message[0] != '\0'));
@@ -239,7 +199,7 @@ static void report(void *arg, uint32_t level, const char *message)
 static kvs_status verify(struct memory_files *files)
 {
     struct disk *disk = disk_memory_open(files);
-    kvs_status status = verify_disk(disk, &fuzz_host, report, NULL, NULL);
+    kvs_status status = verify_disk(disk, &fuzz_stub.host, report, NULL, NULL);
     disk_close(disk);
     return status;
 }
@@ -259,7 +219,7 @@ static void salvage(struct memory_files *files, kvs_status verified, const struc
     const struct repair_target target = {"the new store", open_target, new_files};
     struct disk *disk = disk_memory_open(files);
     struct digest digest;
-    kvs_status status = repair_disk_to(disk, &fuzz_host, &target, report, NULL, NULL);
+    kvs_status status = repair_disk_to(disk, &fuzz_stub.host, &target, report, NULL, NULL);
     disk_close(disk);
     require(verified != KVS_OK || status == KVS_OK);
     if (status == KVS_OK || status == KVS_CORRUPT) {
@@ -297,6 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
+    stub_host_init(&fuzz_stub, SEGMENT_BYTES, NULL, NULL);
     struct memory_files *files = memory_files_new();
     put_files(files, data + 1, size - 1, (data[0] & MEND) != 0);
     use(files, data[0]);
