@@ -81,8 +81,9 @@ uint32_t crc32c_portable(uint32_t crc, const void *from, size_t bytes)
 #include <nmmintrin.h>
 #include <wmmintrin.h>
 
-#define LANE_WORDS_MAX 64u  /* of 8 bytes, per lane and round */
-#define LANES_FROM     192u /* bytes; putting lanes together costs as much as 12 words in one */
+#define LANE_WORDS_MAX 64u /* of 8 bytes, per lane and round */
+
+_Static_assert(CRC32C_LANES_FROM >= 24, "each lane has a word");
 
 /*
  * lane_shift[n - 1] is x^(64 n - 33) modulo P. The carry-less product of a reversed word c and a
@@ -132,7 +133,7 @@ crc32c_lanes(uint64_t a, const uint8_t **at_, size_t *bytes_)
 {
     const uint8_t *at = *at_;
     size_t bytes = *bytes_;
-    while (bytes >= LANES_FROM) {
+    while (bytes >= CRC32C_LANES_FROM) {
         size_t words = bytes / 24 < LANE_WORDS_MAX ? bytes / 24 : LANE_WORDS_MAX;
         uint64_t b = 0;
         uint64_t c = 0;
@@ -155,7 +156,7 @@ crc32c_hardware(uint32_t crc, const void *from, size_t bytes)
 {
     const uint8_t *at = from;
     uint64_t a = (uint32_t)~crc;
-    if (bytes >= LANES_FROM)
+    if (bytes >= CRC32C_LANES_FROM)
         a = crc32c_lanes(a, &at, &bytes);
     for (; bytes >= 32; bytes -= 32, at += 32) {
         a = _mm_crc32_u64(a, load_le64(at));
@@ -174,11 +175,6 @@ crc32c_hardware(uint32_t crc, const void *from, size_t bytes)
     for (; bytes > 0; bytes--, at++)
         crc = _mm_crc32_u8(crc, *at);
     return ~crc;
-}
-
-static inline int crc32c_has_hardware(void)
-{
-    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
 }
 
 #elif defined(__aarch64__) && defined(__linux__)
@@ -214,7 +210,7 @@ static uint32_t crc32c_hardware(uint32_t crc, const void *from, size_t bytes)
     return ~crc;
 }
 
-static inline int crc32c_has_hardware(void)
+static inline bool crc32c_has_hardware(void)
 {
     return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 }
@@ -224,9 +220,9 @@ static inline int crc32c_has_hardware(void)
 
 #define crc32c_hardware crc32c_portable
 
-static inline int crc32c_has_hardware(void)
+static inline bool crc32c_has_hardware(void)
 {
-    return 0;
+    return false;
 }
 #endif
 

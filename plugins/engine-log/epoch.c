@@ -10,8 +10,8 @@
  * "reclaimer") waits for grace periods and runs what was retired, a batch at a time.
  *
  * Invariants:
- * I1  epoch_reader is not NULL exactly while the thread is in liburcu's registry: set after
- *     registering, cleared before leaving. A key destructor of somebody else that runs after ours
+ * I1  epoch_is_registered is set exactly while the thread is in liburcu's registry, and epoch_reader is
+ *     not NULL at most then: both change after registering and before leaving. A key destructor of somebody else that runs after ours
  *     and begins a section registers the thread again, and ours runs once more.
  * I2  Of each node, next and run belong to the retirer before epoch_retire, to the epoch's lock
  *     while it is queued, and to the reclaimer afterwards; run() may free the node.
@@ -43,6 +43,7 @@ struct epoch {
 };
 
 __thread struct urcu_reader *epoch_reader;
+static __thread bool epoch_is_registered;
 #ifdef EPOCH_TSAN
 char epoch_tsan_order;
 #endif
@@ -54,10 +55,11 @@ static pthread_key_t epoch_key;
 static pthread_once_t epoch_key_once = PTHREAD_ONCE_INIT;
 static bool epoch_key_made;
 
-static void epoch_thread_ends(void *reader)
+static void epoch_thread_ends(void *mark)
 {
-    (void)reader;
+    (void)mark;
     epoch_reader = NULL; /* I1 */
+    epoch_is_registered = false;
     urcu_memb_unregister_thread();
 }
 
@@ -66,14 +68,32 @@ static void epoch_key_make(void)
     epoch_key_made = pthread_key_create(&epoch_key, epoch_thread_ends) == 0;
 }
 
-struct urcu_reader *epoch_register(void)
+void epoch_register(void)
 {
+    if (epoch_is_registered)
+        return;
     (void)pthread_once(&epoch_key_once, epoch_key_make);
     urcu_memb_register_thread();
-    epoch_reader = &URCU_TLS(urcu_memb_reader);
-    (void)pthread_setspecific(epoch_key, epoch_reader);
-    return epoch_reader;
+    epoch_is_registered = true;
+    if (urcu_memb_has_sys_membarrier)
+        epoch_reader = &URCU_TLS(urcu_memb_reader);
+    (void)pthread_setspecific(epoch_key, &epoch_key); /* anything but NULL */
 }
+
+#ifndef EPOCH_TSAN
+
+void epoch_begin_slowly(void)
+{
+    epoch_register();
+    urcu_memb_read_lock();
+}
+
+void epoch_end_slowly(void)
+{
+    urcu_memb_read_unlock();
+}
+
+#endif
 
 void epoch_synchronize(void)
 {

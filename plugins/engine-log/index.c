@@ -64,6 +64,7 @@
 #ifndef INDEX_SHARD_BITS_USUAL
 #define INDEX_SHARD_BITS_USUAL 14u
 #endif
+#define SHORT_KEY  16u   /* bytes; XXH3 has a short way for these */
 #define SHARD_KEYS 1024u /* expected keys of a shard, from which on there are more shards */
 
 /* ---- making and freeing ------------------------------------------------------------------- */
@@ -160,8 +161,16 @@ void index_free(struct index *index)
     free(index);
 }
 
+/* By itself, so that hashing a short key saves no registers. */
+static __attribute__((noinline)) uint64_t hash_long(const struct index *index, struct kvs_bytes key)
+{
+    return XXH3_64bits_withSecret(key.ptr, key.len, index->secret, INDEX_SECRET_SIZE);
+}
+
 uint64_t index_hash(const struct index *index, struct kvs_bytes key)
 {
+    if (key.len > SHORT_KEY)
+        return hash_long(index, key);
     return XXH3_64bits_withSecret(key.ptr, key.len, index->secret, INDEX_SECRET_SIZE);
 }
 
@@ -193,6 +202,13 @@ uint64_t index_memory_bytes(struct index *index)
 }
 
 /* ---- lookups and changes ------------------------------------------------------------------ */
+
+uint64_t index_first_slowly(const struct index *index, uint64_t hash)
+{
+    struct index_cursor cursor;
+    index_cursor_begin(&cursor, index, hash);
+    return index_cursor_next(&cursor);
+}
 
 bool index_find(const struct index *index, uint64_t hash, bool (*match)(void *arg, uint64_t place),
                 void *arg, uint64_t *ret_place)

@@ -153,11 +153,32 @@ static inline uint64_t index_cursor_next(struct index_cursor *cursor)
     }
 }
 
+/* index_first() with a cursor. */
+uint64_t index_first_slowly(const struct index *index, uint64_t hash);
+
 static inline uint64_t index_first(const struct index *index, uint64_t hash)
 {
-    struct index_cursor cursor;
-    index_cursor_begin(&cursor, index, hash);
-    return index_cursor_next(&cursor);
+    const struct index_view *view = index_view(index);
+    uint64_t head =
+        atomic_load_explicit(&view->heads[hash >> view->shard_shift], memory_order_acquire);
+    uint32_t buckets = index_head_buckets(head);
+    if (__builtin_expect(buckets == 0, 0))
+        return PLACE_NONE;
+    uint64_t tag = index_tag(hash);
+    const struct index_bucket *bucket = index_head_table(head) + index_home(tag, buckets);
+    bool full;
+    uint32_t matches = index_bucket_match(bucket, (uint16_t)tag, &full);
+    if (__builtin_expect(matches != 0, 1)) {
+        uint64_t slot =
+            atomic_load_explicit(&bucket->slots[__builtin_ctz(matches)], memory_order_acquire);
+        uint64_t place = slot ^ tag << PLACE_BITS;
+        if (__builtin_expect(place - 1 < PLACE_MASK,
+                             1)) /* the tag is still it, and a place is there */
+            return place;
+    } else if (!full) {
+        return PLACE_NONE;
+    }
+    return index_first_slowly(index, hash);
 }
 
 static inline void index_prefetch(const struct index *index, uint64_t hash)

@@ -24,41 +24,56 @@
 #define LINES_OF_KEY   2u
 #define LINES_OF_VALUE 3u
 
+/* What a record's lengths begin with where its key has no bytes and it has a value. */
+#define KIND_SET ((uint64_t)RECORD_SET << RECORD_KIND_SHIFT)
+
 /* What a lookup came to. */
 struct sight {
     const struct segment *segment;
     const uint8_t *from; /* the record, in the segment's memory */
-    struct record record;
+    struct kvs_bytes value;
 };
 
+static inline uint64_t sight_limit(const struct sight *sight)
+{
+    return sight->segment->bytes - (uint64_t)(sight->from - sight->segment->memory);
+}
+
+/* True: there is a sound record. */
+static bool sight_is_sound(const struct sight *sight, struct record *ret_record)
+{
+    return record_view(sight->from, sight_limit(sight), ret_record) &&
+           record_is_sound(sight->from, sight->segment->salt, ret_record);
+}
+
 static kvs_status sight_take(const struct kvs_db *db, uint64_t place, struct sight *ret,
-                             struct kvs_error *err)
+                             struct record *ret_record, struct kvs_error *err)
 {
     ret->from = store_record_at(db, place, &ret->segment);
-    if (record_view(ret->from, ret->segment->bytes - place_offset_bytes(place), &ret->record) &&
-        record_is_sound(ret->from, ret->segment->salt, &ret->record))
-        return KVS_OK;
-    return store_say_damaged(db, place, err);
+    return sight_is_sound(ret, ret_record) ? KVS_OK : store_say_damaged(db, place, err);
+}
+
+static kvs_status sight_check_again(const struct sight *sight, struct kvs_error *err)
+{
+    struct record record;
+    return sight_is_sound(sight, &record) ? KVS_OK : segment_say_failed(sight->segment, err);
 }
 
 /* After the record was shown: what was sound before may have been gone by then. Zeros that took the
    place of a page stay there, so a record that is still sound was so all the time. */
-static kvs_status sight_check(const struct sight *sight, struct kvs_error *err)
+static inline kvs_status sight_check(const struct sight *sight, struct kvs_error *err)
 {
-    if (!segment_failed(sight->segment) ||
-        record_is_sound(sight->from, sight->segment->salt, &sight->record))
-        return KVS_OK;
-    return segment_say_failed(sight->segment, err);
+    return segment_failed(sight->segment) ? sight_check_again(sight, err) : KVS_OK;
 }
 
 /* True: the record at this place has the key and is sound. */
-static inline bool sight_fits(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
-                              struct sight *ret)
+static bool sight_fits(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
+                       struct sight *ret, struct record *ret_record)
 {
     ret->from = store_record_at(db, place, &ret->segment);
-    return record_view(ret->from, ret->segment->bytes - place_offset_bytes(place), &ret->record) &&
-           bytes_equal(ret->record.key, key) &&
-           record_is_sound(ret->from, ret->segment->salt, &ret->record);
+    return record_view(ret->from, sight_limit(ret), ret_record) &&
+           bytes_equal(ret_record->key, key) &&
+           record_is_sound(ret->from, ret->segment->salt, ret_record);
 }
 
 /* What to make of a record that does not fit. KVS_NOT_FOUND: it is another key's. */
@@ -70,31 +85,35 @@ static kvs_status sight_misfit(const struct kvs_db *db, uint64_t place, struct k
 /* From a record that fits to what is visible of its key: itself, or what was there before the batch
    that is being published. */
 static kvs_status find_past(const struct kvs_db *db, uint64_t place, struct kvs_bytes key,
-                            struct sight *sight, struct kvs_error *err)
+                            struct sight *sight, struct record *record, struct kvs_error *err)
 {
     for (;;) {
-        uint64_t visible = publish_visible(db, place, sight->record.sequence);
-        if (visible == place)
-            return sight->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+        uint64_t visible = publish_visible(db, place, record->sequence);
         if (visible == PLACE_NONE)
             return KVS_NOT_FOUND;
+        if (visible == place) {
+            sight->value = record->value;
+            return record->kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+        }
         place = visible;
-        if (!sight_fits(db, place, key, sight))
+        if (!sight_fits(db, place, key, sight, record))
             return sight_misfit(db, place, err);
     }
 }
 
 /* Looks at every candidate. */
-static kvs_status find_among_all(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
-                                 struct sight *ret, struct kvs_error *err)
+static __attribute__((noinline)) kvs_status find_among_all(const struct kvs_db *db, uint64_t hash,
+                                                           struct kvs_bytes key, struct sight *ret,
+                                                           struct kvs_error *err)
 {
     struct index_cursor cursor;
+    struct record record;
     uint64_t place;
     kvs_status damage = KVS_NOT_FOUND;
     index_cursor_begin(&cursor, db->index, hash);
     while ((place = index_cursor_next(&cursor)) != PLACE_NONE) {
-        if (sight_fits(db, place, key, ret))
-            return find_past(db, place, key, ret, err);
+        if (sight_fits(db, place, key, ret, &record))
+            return find_past(db, place, key, ret, &record, err);
         kvs_status status = sight_misfit(db, place, err);
         if (status < 0)
             damage = status; /* perhaps another key's */
@@ -102,23 +121,48 @@ static kvs_status find_among_all(const struct kvs_db *db, uint64_t hash, struct 
     return damage;
 }
 
+/* True: the record has the key and a value, and is sound. Its lengths are believed as far as its segment
+   goes; if they are wrong, so is the CRC. */
+static inline bool glance_fits(struct sight *sight, struct kvs_bytes key)
+{
+    const uint8_t *from = sight->from;
+    uint64_t limit = sight_limit(sight);
+    if (limit < RECORD_HEADER_BYTES || load_le32(from + RECORD_KEY_AT) != KIND_SET + key.len)
+        return false;
+    uint64_t value_bytes = load_le32(from + RECORD_VALUE_AT);
+    uint64_t bytes = record_bytes(key.len, value_bytes);
+    if (bytes > limit ||
+        !bytes_equal((struct kvs_bytes){from + RECORD_HEADER_BYTES, key.len}, key) ||
+        !record_crc_fits(from, sight->segment->salt, bytes))
+        return false;
+    sight->value = (struct kvs_bytes){from + RECORD_HEADER_BYTES + key.len, value_bytes};
+    return true;
+}
+
 /*
- * Finds the record of a key as it is visible now. Inside a read section.
+ * Finds the record of a key as it is visible now. Inside a read section. fetch: its lines were not
+ * asked for yet.
  *
  * A get waits for memory twice, for the bucket and for the record. The processor begins as much of the
  * next one meanwhile as the instructions between them let it, so there are few: the usual case, that
  * the first candidate is it, inline and by itself, all else in find_among_all().
  */
 static inline kvs_status find_visible(const struct kvs_db *db, uint64_t hash, struct kvs_bytes key,
-                                      struct sight *ret, struct kvs_error *err)
+                                      bool fetch, struct sight *ret, struct kvs_error *err)
 {
     uint64_t place = index_first(db->index, hash);
     if (place == PLACE_NONE)
         return KVS_NOT_FOUND;
-    if (__builtin_expect(sight_fits(db, place, key, ret) &&
-                             publish_visible(db, place, ret->record.sequence) == place,
-                         1))
-        return ret->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+    ret->from = store_record_at(db, place, &ret->segment);
+    if (fetch) {
+        for (unsigned line = 1; line < LINES_OF_VALUE; line++)
+            __builtin_prefetch(ret->from + (size_t)line * CACHE_LINE);
+    }
+    if (__builtin_expect(
+            glance_fits(ret, key) &&
+                publish_visible(db, place, load_le64(ret->from + RECORD_SEQUENCE_AT)) == place,
+            1))
+        return KVS_OK;
     return find_among_all(db, hash, key, ret, err);
 }
 
@@ -129,9 +173,9 @@ kvs_status reader_get(struct kvs_db *db, struct kvs_tls *tls, struct kvs_bytes k
     struct sight sight;
     uint64_t hash = index_hash(db->index, key);
     epoch_begin();
-    kvs_status status = find_visible(db, hash, key, &sight, err);
+    kvs_status status = find_visible(db, hash, key, true, &sight, err);
     if (status == KVS_OK) {
-        bool stopped = visit(arg, sight.record.value) != 0;
+        bool stopped = visit(arg, sight.value) != 0;
         status = sight_check(&sight, err);
         if (status == KVS_OK && stopped)
             status = KVS_STOPPED;
@@ -187,10 +231,10 @@ static kvs_status get_group(struct kvs_db *db, struct kvs_get_many *request, uin
     for (uint64_t i = 0; i < count && status == KVS_OK; i++) {
         struct kvs_lookup *lookup = &request->lookups[first + i];
         struct sight sight;
-        lookup->status = find_visible(db, hashes[i], lookup->key, &sight, request->err);
+        lookup->status = find_visible(db, hashes[i], lookup->key, false, &sight, request->err);
         if (lookup->status != KVS_OK)
             continue;
-        if (request->visit(request->arg, first + i, sight.record.value) != 0)
+        if (request->visit(request->arg, first + i, sight.value) != 0)
             status = KVS_STOPPED;
         lookup->status = sight_check(&sight, request->err);
     }
@@ -228,15 +272,15 @@ static bool has_prefix(struct kvs_bytes key, struct kvs_bytes prefix)
 
 /* The record at a place as it is visible now; KVS_NOT_FOUND: none is. */
 static kvs_status visible_at(const struct kvs_db *db, uint64_t place, struct sight *ret,
-                             struct kvs_error *err)
+                             struct record *ret_record, struct kvs_error *err)
 {
     for (;;) {
-        kvs_status status = sight_take(db, place, ret, err);
+        kvs_status status = sight_take(db, place, ret, ret_record, err);
         if (status != KVS_OK)
             return status;
-        uint64_t visible = publish_visible(db, place, ret->record.sequence);
+        uint64_t visible = publish_visible(db, place, ret_record->sequence);
         if (visible == place)
-            return ret->record.kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
+            return ret_record->kind == RECORD_SET ? KVS_OK : KVS_NOT_FOUND;
         if (visible == PLACE_NONE)
             return KVS_NOT_FOUND;
         place = visible;
@@ -248,9 +292,9 @@ static bool show_place(void *arg, uint64_t place)
     struct scan_state *state = arg;
     struct kvs_scan *scan = state->scan;
     struct sight sight = {.from = NULL}; /* gcc does not know that damage is never KVS_OK */
-    kvs_status status = visible_at(state->db, place, &sight, state->err);
-    const struct record *record = &sight.record;
-    if (status == KVS_NOT_FOUND || (status == KVS_OK && !has_prefix(record->key, scan->prefix)))
+    struct record record = {.sequence = 0};
+    kvs_status status = visible_at(state->db, place, &sight, &record, state->err);
+    if (status == KVS_NOT_FOUND || (status == KVS_OK && !has_prefix(record.key, scan->prefix)))
         return true;
     if (status != KVS_OK) {
         state->status = status;
@@ -258,8 +302,8 @@ static bool show_place(void *arg, uint64_t place)
     }
     state->shown++;
     struct kvs_bytes value =
-        (scan->flags & KVS_SCAN_KEYS_ONLY) != 0 ? (struct kvs_bytes){NULL, 0} : record->value;
-    bool stopped = scan->visit(scan->arg, record->key, value) != 0;
+        (scan->flags & KVS_SCAN_KEYS_ONLY) != 0 ? (struct kvs_bytes){NULL, 0} : record.value;
+    bool stopped = scan->visit(scan->arg, record.key, value) != 0;
     state->status = sight_check(&sight, state->err);
     if (state->status == KVS_OK && stopped)
         state->status = KVS_STOPPED;

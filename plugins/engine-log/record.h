@@ -106,12 +106,17 @@ static inline bool record_view(const uint8_t *from, uint64_t limit, struct recor
     return true;
 }
 
+/* Checks the CRC of a record of so many bytes, padding included. */
+static inline bool record_crc_fits(const uint8_t *from, uint32_t salt, uint64_t bytes)
+{
+    return crc32c_padded(salt, from + RECORD_CRC_BYTES, bytes - RECORD_CRC_BYTES) ==
+           load_le32(from + RECORD_CRC_AT);
+}
+
 /* Checks the CRC of a record that record_view accepted. */
 static inline bool record_is_sound(const uint8_t *from, uint32_t salt, const struct record *record)
 {
-    uint64_t bytes = record_bytes(record->key.len, record->value.len);
-    return crc32c(salt, from + RECORD_CRC_BYTES, bytes - RECORD_CRC_BYTES) ==
-           load_le32(from + RECORD_CRC_AT);
+    return record_crc_fits(from, salt, record_bytes(record->key.len, record->value.len));
 }
 
 /* The length of the key that the header of a record names, whatever else it says. */

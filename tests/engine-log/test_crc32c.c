@@ -105,6 +105,22 @@ static void every_length(void **state)
     free(input);
 }
 
+/* The inline one, for lengths that it is for, on both sides of where it hands over. */
+static void every_padded_length(void **state)
+{
+    (void)state;
+    uint8_t input[CRC32C_LANES_FROM + 100];
+    fill(input, sizeof(input));
+    uint64_t random = 3;
+    for (size_t bytes = 4; bytes <= sizeof(input); bytes += 8) {
+        uint8_t *exact = malloc(bytes);
+        memcpy(exact, input, bytes);
+        uint32_t start = (uint32_t)next_random(&random);
+        assert_int_equal(crc32c_padded(start, exact, bytes), reference(start, exact, bytes));
+        free(exact);
+    }
+}
+
 static void every_alignment(void **state)
 {
     (void)state;
@@ -158,9 +174,10 @@ static void flipped_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_vectors), cmocka_unit_test(empty_input),
-        cmocka_unit_test(every_length),  cmocka_unit_test(every_alignment),
-        cmocka_unit_test(random_splits), cmocka_unit_test(flipped_bits),
+        cmocka_unit_test(known_vectors),       cmocka_unit_test(empty_input),
+        cmocka_unit_test(every_length),        cmocka_unit_test(every_alignment),
+        cmocka_unit_test(random_splits),       cmocka_unit_test(flipped_bits),
+        cmocka_unit_test(every_padded_length),
     };
     return cmocka_run_group_tests_name("engine-log-crc32c", tests, NULL, NULL);
 }
