@@ -33,6 +33,7 @@
 #define NEST_CHANGES 40u /* in the opening and closing of a store, about */
 #define SALVAGES     8u  /* one state of so many is salvaged */
 #define NEW_FOLDER   "salvaged"
+#define REPORT_MAX   300u /* bytes of a line that a repair or verifying reports */
 
 struct world {
     uint64_t seed;
@@ -156,7 +157,9 @@ static kvs_status open_new_folder(const struct repair_target *target, struct dis
 
 static void take_report(void *arg, uint32_t level, const char *message)
 {
-    (void)arg;
+    char *first = arg; /* of what is called damage */
+    if (level == KVS_LOG_ERROR && first[0] == '\0')
+        (void)snprintf(first, REPORT_MAX, "%s", message);
     if (getenv("KVS_TEST_LOG") != NULL)
         print_error("%u %s\n", level, message);
 }
@@ -169,12 +172,14 @@ static void must_be_sound(const struct world *world, struct disk *disk, const st
                           const struct bounds *bounds)
 {
     struct test_error error;
+    char first[REPORT_MAX] = "";
     test_error_init(&error);
-    kvs_status status = verify_disk(disk, host, take_report, NULL, &error.error);
+    kvs_status status = verify_disk(disk, host, take_report, first, &error.error);
     if (status == KVS_OK || (status == KVS_MISSING && bounds->least == 0))
         return;
     describe(world, bounds, "verifying");
-    fail_msg("it finds damage where none is: %s: %s", kvs_status_text(status), error.message);
+    fail_msg("it finds damage where none is: %s: %s: %s", kvs_status_text(status), error.message,
+             first);
 }
 
 /* What a repair has left in a folder of this machine, after a power loss. */
@@ -198,6 +203,7 @@ static bool salvage(struct world *world, struct disk_sim *machine, const struct 
 {
     struct life *life = sim_alloc(sizeof(*life));
     struct test_error error;
+    char first[REPORT_MAX] = "";
     test_error_init(&error);
     struct disk_sim *workshop = disk_sim_kill(machine);
     struct repair_target target = {NEW_FOLDER, open_new_folder, workshop};
@@ -207,14 +213,16 @@ static bool salvage(struct world *world, struct disk_sim *machine, const struct 
     disk_sim_set_capacity(workshop, UINT64_MAX);
     disk_sim_freeze_at(workshop,
                        disk_sim_changes(workshop) + sim_random_below(&world->random, NEST_CHANGES));
-    kvs_status status = repair_disk_to(from, &life->host, &target, take_report, NULL, &error.error);
+    kvs_status status =
+        repair_disk_to(from, &life->host, &target, take_report, first, &error.error);
     disk_close(from);
     struct disk_sim *frozen = disk_sim_take_frozen(workshop);
     if (status == KVS_OK) {
         look_at_salvaged(world, workshop, bounds, ret_state);
     } else if (status != KVS_MISSING || bounds->least > 0) {
         describe(world, bounds, "a repair");
-        fail_msg("something was lost in it: %s: %s", kvs_status_text(status), error.message);
+        fail_msg("something was lost in it: %s: %s: %s", kvs_status_text(status), error.message,
+                 first);
     }
     if (frozen != NULL)
         examine(world,

@@ -3,7 +3,9 @@
  * change is compared with what was before, and of a new one, which is printed.
  *
  * KVS_TEST_SEED=N begins with that world, and leaves the fixed ones out; KVS_TEST_STATES=N goes on until so
- * many states were opened.
+ * many states were opened. KVS_TEST_REPEAT=N goes through each world N times: its choices are those of the
+ * seed, but the engine's threads are scheduled anew each time, and so not every time comes to the
+ * same states.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,9 +28,12 @@ static void run_worlds(uint64_t seed)
 {
     struct power_counts counts = {0};
     uint64_t states = number_of("KVS_TEST_STATES", STATES);
+    uint64_t repeat = number_of("KVS_TEST_REPEAT", 1);
+    if (repeat == 0)
+        repeat = 1;
     print_message("KVS_TEST_SEED=%" PRIu64 "\n", seed);
-    while (counts.states < states)
-        power_world(seed + counts.worlds, &counts);
+    while (counts.states < states || counts.worlds % repeat != 0)
+        power_world(seed + counts.worlds / repeat, &counts);
     print_message("%" PRIu64 " states in %" PRIu64 " worlds: %" PRIu64
                   " after a power loss while opening, %" PRIu64 " after a kill, %" PRIu64
                   " lives with failed syncs or a full disk, %" PRIu64 " checkpoints, %" PRIu64
