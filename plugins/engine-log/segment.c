@@ -1,6 +1,7 @@
 /* See segment.h. */
 #include "segment.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -206,6 +207,7 @@ static void segment_unmap(struct segment *segment)
 {
     if (segment->memory == NULL)
         return;
+    assert(segment->file != NULL); /* what is mapped */
     sigbus_remove(segment->range);
     disk_file_unmap(segment->file, segment->memory, segment->bytes);
     sigbus_uninstall();
