@@ -136,7 +136,7 @@ void session_open(struct session *session, const char *dir, const struct session
 
 kvs_status session_try_close(struct session *session, struct test_error *error)
 {
-    kvs_status status = engine_ops()->close(session->db, &error->error);
+    kvs_status status = engine_ops()->close(session->db, error != NULL ? &error->error : NULL);
     plugin_host_free(session->host);
     (void)pthread_mutex_destroy(&session->write_lock);
     return status;

@@ -57,7 +57,7 @@ kvs_status session_try_open(struct session *session, const char *dir,
                             const struct session_config *config, struct test_error *error);
 void session_open(struct session *session, const char *dir, const struct session_config *config);
 void session_close(struct session *session);
-/* Closes it in any case; close's status. */
+/* Closes it in any case; close's status. error may be NULL. */
 kvs_status session_try_close(struct session *session, struct test_error *error);
 void session_reopen(struct session *session, const char *dir, const struct session_config *config);
 
