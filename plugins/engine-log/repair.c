@@ -157,10 +157,10 @@ static kvs_status salvage(struct repair *repair, const struct repair_target *tar
     note_sealed(repair);
     for (uint32_t i = 0; i < repair->tail_count && status == KVS_OK; i++)
         status = repair_collect_tail(repair, &repair->tails[i], err);
-    if (status == KVS_OK)
+    if (status == KVS_OK) {
         repair_report_missing(repair);
-    if (status == KVS_OK)
         status = repair_choose(repair, err);
+    }
     if (status == KVS_OK)
         status = repair_report(repair, err);
     if (status == KVS_OK)
