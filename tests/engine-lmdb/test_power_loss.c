@@ -175,9 +175,11 @@ static bool do_step(struct world *world, struct session *session, uint32_t flags
 /* The last step up to reached that changed the key and was not taken back; 0: none. */
 static uint64_t last_step_on(const struct world *world, unsigned index, uint64_t reached)
 {
-    while (reached > 0 && (!world->happened[reached] || key_of_step(reached) != index))
-        reached--;
-    return reached;
+    for (uint64_t step = reached; step > 0; step--) {
+        if (world->happened[step] && key_of_step(step) == index)
+            return step;
+    }
+    return 0;
 }
 
 /* Which number the key's value has; 0: there is no such key. False: it has what nobody wrote. */

@@ -31,7 +31,7 @@ static struct sequence_segment ruin(uint64_t behind, uint64_t durable)
     };
 }
 
-#define NONE ((struct sequence_segment){.user = 0})
+static const struct sequence_segment NONE = {.user = 0};
 
 /* Judges three segments, numbered as they are given. */
 static struct sequence_verdict judge(uint64_t sealed_max, struct sequence_segment a,
