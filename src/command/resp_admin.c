@@ -231,8 +231,8 @@ static void answer_no_debug(struct call *call)
 
 static void answer_no_rewrite(struct call *call)
 {
-    resp_error_unsupported(call->reply,
-                           "BGREWRITEAOF is not supported: the engine compacts by itself");
+    resp_error_unsupported(
+        call->reply, "BGREWRITEAOF is not supported: engines reuse freed space by themselves");
 }
 
 static void answer_no_monitor(struct call *call)
