@@ -259,7 +259,7 @@ const struct resp_command resp_admin_commands[] = {
      .subcommands = acl_subcommands},
     ADMIN("asking", 1, RESP_FAST, answer_no_cluster, "3.0.0", "Refused: there is no cluster"),
     ADMIN("bgrewriteaof", 1, RESP_ADMIN, answer_no_rewrite, "1.0.0",
-          "Refused: the engine compacts by itself"),
+          "Refused: engines reuse freed space by themselves"),
     ADMIN("bgsave", -1, RESP_ADMIN | RESP_NO_MULTI, run_bgsave, "1.0.0",
           "Begin to write a checkpoint"),
     ADMIN("cluster", -2, RESP_LOADING_OK, answer_no_cluster, "3.0.0",
